@@ -1,0 +1,275 @@
+//! What stands in square brackets, in conditions and in message texts alike.
+//!
+//! `[event][name(code):param:param][instance]`, where only the name is needed. A name with a hyphen
+//! is a smart variable, because field names have none.
+
+use std::ops::Range;
+
+use crate::project::{Field, Project};
+use crate::record::{Place, Record};
+
+/// A stretch of a text, in bytes.
+pub type Span = Range<usize>;
+
+/// One reference, as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// A unique event name, or a smart variable for one.
+    pub event: Option<String>,
+    /// A field in lower case, or a smart variable.
+    pub name: String,
+    /// A checkbox code, in the case it was written.
+    pub code: Option<String>,
+    /// What follows colons: `value`, or a form and a link's text.
+    pub params: Vec<String>,
+    pub instance: Option<Instance>,
+}
+
+/// Which repeat is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instance {
+    /// Counted from 1.
+    Number(u32),
+    Current,
+    Previous,
+    Next,
+    First,
+    Last,
+    /// One that does not exist yet; for links only.
+    New,
+}
+
+/// What a condition or a text is read against. The clock is the caller's: REDCap's own is the
+/// server's local time.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    pub project: &'a Project,
+    pub record: &'a Record,
+    /// Where in the record the condition or the message stands.
+    pub place: &'a Place,
+    /// Server local time. `today` is its date at midnight.
+    pub now: jiff::civil::DateTime,
+}
+
+impl Reference {
+    /// Reads the reference at the start of a text, and says how many bytes it takes.
+    /// Brackets around anything else are no reference.
+    #[must_use]
+    pub fn read(text: &str) -> Option<(Self, usize)> {
+        let (first, mut taken) = Bracket::read(text)?;
+        let second = Bracket::read(&text[taken..]);
+        let Some((second, second_len)) = second else {
+            return Some((first.into_reference(None, None), taken));
+        };
+        if let Some(instance) = second.instance() {
+            return Some((first.into_reference(None, Some(instance)), taken + second_len));
+        }
+        if !first.is_event() {
+            return Some((first.into_reference(None, None), taken));
+        }
+        taken += second_len;
+        let third = Bracket::read(&text[taken..]).and_then(|(third, len)| Some((third.instance()?, len)));
+        taken += third.map_or(0, |(_, len)| len);
+        Some((second.into_reference(Some(first.name.to_owned()), third.map(|(instance, _)| instance)), taken))
+    }
+
+    /// Whether a smart variable is meant.
+    #[must_use]
+    pub fn is_smart(&self) -> bool {
+        self.name.contains('-')
+    }
+
+    /// Whether a word follows one of the colons.
+    #[must_use]
+    pub fn has_param(&self, param: &str) -> bool {
+        self.params.iter().any(|given| given.eq_ignore_ascii_case(param))
+    }
+}
+
+struct Bracket<'a> {
+    name: &'a str,
+    code: Option<&'a str>,
+    params: Vec<&'a str>,
+}
+
+impl<'a> Bracket<'a> {
+    fn read(text: &'a str) -> Option<(Self, usize)> {
+        let inner = text.strip_prefix('[')?;
+        let end = inner.find([']', '[', '\n'])?;
+        if inner.as_bytes()[end] != b']' {
+            return None;
+        }
+        let taken = end + 2;
+        let inner = inner[..end].trim();
+        let (head, params) = match inner.split_once(':') {
+            Some((head, params)) => (head, params.split(':').map(str::trim).collect()),
+            None => (inner, Vec::new()),
+        };
+        let (name, code) = match head.split_once('(') {
+            Some((name, code)) => (name, Some(code.strip_suffix(')')?.trim())),
+            None => (head, None),
+        };
+        let name = name.trim();
+        let is_name = !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+            && name.bytes().any(|b| b.is_ascii_alphanumeric());
+        is_name.then_some((Self { name, code, params }, taken))
+    }
+
+    fn instance(&self) -> Option<Instance> {
+        if self.code.is_some() || !self.params.is_empty() {
+            return None;
+        }
+        Some(match self.name.to_ascii_lowercase().as_str() {
+            "current-instance" => Instance::Current,
+            "previous-instance" => Instance::Previous,
+            "next-instance" => Instance::Next,
+            "first-instance" => Instance::First,
+            "last-instance" => Instance::Last,
+            "new-instance" => Instance::New,
+            number => Instance::Number(number.parse().ok().filter(|&n| n > 0)?),
+        })
+    }
+
+    /// Unique event names always say their arm, so `[first][last]` is two fields in a row.
+    fn is_event(&self) -> bool {
+        let name = self.name.to_ascii_lowercase();
+        self.code.is_none()
+            && self.params.is_empty()
+            && (matches!(
+                name.as_str(),
+                "event-name"
+                    | "first-event-name"
+                    | "previous-event-name"
+                    | "next-event-name"
+                    | "last-event-name"
+            ) || name
+                .rsplit_once("_arm_")
+                .is_some_and(|(_, arm)| arm.starts_with(|c: char| c.is_ascii_digit())))
+    }
+
+    fn into_reference(self, event: Option<String>, instance: Option<Instance>) -> Reference {
+        Reference {
+            event,
+            name: self.name.to_ascii_lowercase(),
+            code: self.code.map(str::to_owned),
+            params: self.params.into_iter().map(str::to_owned).collect(),
+            instance,
+        }
+    }
+}
+
+impl<'a> Context<'a> {
+    /// Where a reference to a field of an instrument leads; none if there is no such event or
+    /// instance, and the value therefore blank.
+    #[must_use]
+    pub fn place_of(&self, reference: &Reference, instrument: &str) -> Option<Place> {
+        let event = self.event_of(reference)?;
+        let mut place = Place::of(self.project, event, instrument, 1);
+        let counts = place.instrument.is_some() || self.project.event_repeats(event);
+        if !counts {
+            // `[field][1]` outside repeats is the field itself; every other instance is missing.
+            return matches!(
+                reference.instance,
+                None | Some(Instance::Number(1) | Instance::Current | Instance::First | Instance::Last)
+            )
+            .then_some(place);
+        }
+        let last = || self.record.last_instance(event, place.instrument.as_deref());
+        let here = event == self.place.event_name() && place.instrument == self.place.instrument;
+        let current = if here { self.place.instance } else { 1 };
+        place.instance = match reference.instance {
+            None | Some(Instance::Current) => current,
+            Some(Instance::Number(number)) => number,
+            Some(Instance::Previous) => current.checked_sub(1).filter(|&n| n > 0)?,
+            Some(Instance::Next) => current.checked_add(1)?,
+            Some(Instance::First) => 1,
+            Some(Instance::Last) => last(),
+            Some(Instance::New) => last().checked_add(1)?,
+        };
+        Some(place)
+    }
+
+    /// The unique name of the event a reference means.
+    #[must_use]
+    pub fn event_of(&self, reference: &Reference) -> Option<&'a str> {
+        let here = self.place.event_name();
+        let Some(named) = reference.event.as_deref() else { return Some(here) };
+        let named = named.to_ascii_lowercase();
+        if named == "event-name" {
+            return Some(here);
+        }
+        let arm = self.project.event(here).map(|event| event.arm);
+        let arm: Vec<&'a str> = self
+            .project
+            .events
+            .iter()
+            .filter(|event| Some(event.arm) == arm)
+            .map(|event| event.unique_name.as_str())
+            .collect();
+        let at = arm.iter().position(|&event| event == here);
+        match named.as_str() {
+            "first-event-name" => arm.first().copied(),
+            "last-event-name" => arm.last().copied(),
+            "previous-event-name" => at?.checked_sub(1).map(|at| arm[at]),
+            "next-event-name" => arm.get(at? + 1).copied(),
+            _ => self.project.event(&named).map(|event| event.unique_name.as_str()),
+        }
+    }
+
+    /// The raw value a reference to a field leads to, never a label; none if blank.
+    #[must_use]
+    pub fn raw(&self, reference: &Reference) -> Option<&'a str> {
+        if reference.name.eq_ignore_ascii_case(&self.project.record_id_field) {
+            return Some(self.record.id.as_str()).filter(|id| !id.is_empty());
+        }
+        let field = self.project.field(&reference.name);
+        let instrument = match field {
+            Some(field) => &field.instrument,
+            None => &self.project.status_of(&reference.name)?.name,
+        };
+        let place = self.place_of(reference, instrument)?;
+        match &reference.code {
+            Some(code) => self.record.get(&crate::record::checkbox_column(&reference.name, code), &place),
+            None => self.record.get(&reference.name, &place),
+        }
+    }
+
+    /// The field a reference names.
+    #[must_use]
+    pub fn field(&self, reference: &Reference) -> Option<&'a Field> {
+        self.project.field(&reference.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Option<String>, String, Option<Instance>, usize) {
+        let (reference, taken) = Reference::read(text).unwrap();
+        (reference.event, reference.name, reference.instance, taken)
+    }
+
+    #[test]
+    fn events_fields_and_instances_are_told_apart() {
+        assert_eq!(read("[Age] x"), (None, "age".into(), None, 5));
+        assert_eq!(read("[age][2]"), (None, "age".into(), Some(Instance::Number(2)), 8));
+        assert_eq!(read("[baseline_arm_1][age]"), (Some("baseline_arm_1".into()), "age".into(), None, 21));
+        assert_eq!(
+            read("[event-name][age][last-instance]"),
+            (Some("event-name".into()), "age".into(), Some(Instance::Last), 32)
+        );
+        assert_eq!(read("[first][last]"), (None, "first".into(), None, 7));
+    }
+
+    #[test]
+    fn codes_and_params_are_read_and_prose_is_not() {
+        let (reference, _) = Reference::read("[x(N02BA):value]").unwrap();
+        assert_eq!(reference.code.as_deref(), Some("N02BA"));
+        assert!(reference.has_param("value"));
+        for prose in ["[see below]", "[", "[]", "[a", "[a\n]", "[--]", "[ä]"] {
+            assert!(Reference::read(prose).is_none(), "{prose}");
+        }
+    }
+}
