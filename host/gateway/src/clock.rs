@@ -1,0 +1,63 @@
+//! The one clock. Nothing else in the product asks what time it is.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+/// Tells the time, and waits for it. The same gateway runs live and on stepped time.
+#[derive(Clone, Debug)]
+pub enum Clock {
+    /// The machine's clock.
+    System,
+    /// A clock that stands still until it is moved.
+    Stepped(watch::Sender<Timestamp>),
+}
+
+impl Clock {
+    /// A clock that stands at an instant.
+    pub fn stepped(at: Timestamp) -> Clock {
+        Clock::Stepped(watch::Sender::new(at))
+    }
+
+    /// The instant at which it stands.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine")]
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Clock::System => Timestamp::now(),
+            Clock::Stepped(at) => *at.borrow(),
+        }
+    }
+
+    /// The instant in whole seconds, as the contract and the store count them.
+    pub fn seconds(&self) -> u32 {
+        u32::try_from(self.now().as_second()).unwrap_or(0)
+    }
+
+    /// Moves a stepped clock forward. The machine's clock cannot be moved, and neither goes back.
+    pub fn step(&self, to: Timestamp) {
+        if let Clock::Stepped(at) = self {
+            at.send_if_modified(|now| {
+                let later = to > *now;
+                *now = to.max(*now);
+                later
+            });
+        }
+    }
+
+    /// Waits until the clock shows `at`.
+    pub async fn until(&self, at: Timestamp) {
+        match self {
+            Clock::System => {
+                let wait = at.duration_since(self.now());
+                if let Ok(wait) = Duration::try_from(wait) {
+                    tokio::time::sleep(wait).await;
+                }
+            }
+            Clock::Stepped(now) => {
+                // The sender is ours, so the channel cannot close while we wait.
+                let _ = now.subscribe().wait_for(|now| *now >= at).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! The facts of a decision: what a request carries by value, and what the host answers when it is asked for
+//! more. All of it was read before; nothing here waits.
+
+use std::sync::Arc;
+
+use jiff::civil::{Date, DateTime};
+use policy::contract::types::{Channel, Consent, Occasion, Participant, PastMessage, Recipient, Survey};
+use policy::contract::{redcap as asked, twilio as carrier};
+use policy::{Answer, Facts, Question};
+use redcap::logic::{self, Context};
+use redcap::record::SurveyTimestamp;
+use redcap::{Place, Record};
+use twilio::{PhoneNumber, SmartEncoding};
+
+use crate::outbox::Message;
+use crate::project::Project;
+use crate::render;
+use crate::store::OptOut;
+use crate::vocabulary::redcap_code;
+
+/// Everything that is known when a decision is asked for.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The project's settings.
+    pub project: Arc<Project>,
+    /// REDCap's model.
+    pub model: Arc<redcap::Project>,
+    /// The record at hand; none for a number without one.
+    pub record: Option<Arc<Record>>,
+    /// When the record was read.
+    pub as_of: u32,
+    /// The instant of the decision.
+    pub now: u32,
+    /// The survey that the occasion is about.
+    pub survey: Option<Survey>,
+    /// The link to it.
+    pub survey_link: Option<String>,
+    /// The number at hand.
+    pub phone: Option<PhoneNumber>,
+    /// The opt-outs in force for the number.
+    pub opt_outs: Vec<OptOut>,
+    /// What was sent to the number.
+    pub recent: Vec<PastMessage>,
+    /// Unanswered invitations of the record.
+    pub open_invitations: Vec<Survey>,
+    /// The line type, once it was asked for.
+    pub line_type: Option<Result<carrier::LineType, carrier::Error>>,
+    /// What became of the last messages to the number, once it was asked for.
+    pub deliveries: Option<Vec<(u32, String, Option<u32>)>>,
+}
+
+impl Known {
+    /// What REDCap's clock on the wall shows.
+    pub fn civil(&self) -> DateTime {
+        civil(self.now, &self.project)
+    }
+
+    /// Where the survey's fields stand, else where the participant's do.
+    pub fn place(&self) -> Place {
+        match &self.survey {
+            Some(survey) => {
+                let event = survey.event.as_deref().unwrap_or(redcap::project::CLASSIC_EVENT);
+                Place::of(&self.model, event, &survey.instrument, survey.instance)
+            }
+            None => participant_place(&self.project, &self.model),
+        }
+    }
+
+    /// The participant at hand.
+    pub fn participant(&self) -> Option<Participant> {
+        let record = self.record.as_deref()?;
+        Some(participant(&self.project, &self.model, record, &self.opt_outs, &self.recent))
+    }
+
+    /// The occasion behind a message, as policies see it.
+    pub fn occasion(&self, message: &Message) -> Occasion {
+        let participant = self.participant();
+        let recipient = match (&participant, &message.new.number) {
+            (None, Some(number)) => Recipient::Number(number.expose().into()),
+            _ => Recipient::Participant,
+        };
+        Occasion {
+            id: message.new.occasion.clone(),
+            purpose: message.new.purpose,
+            wording: message.new.wording.clone(),
+            now: self.now,
+            due: message.new.due,
+            not_after: message.new.not_after,
+            facts_as_of: self.as_of,
+            survey: message.new.survey.clone(),
+            open_invitations: self.open_invitations.clone(),
+            attempts: message.attempts.clone(),
+            project: self.project.for_policy(),
+            recipient,
+            participant,
+        }
+    }
+
+    fn at(&self, at: Option<&asked::Place>) -> Result<(String, u32), asked::Error> {
+        let own = self.place();
+        let event = match at.and_then(|place| place.event.as_deref()) {
+            Some(event) if self.model.event(event).is_none() => {
+                return Err(asked::Error::UnknownEvent(event.into()));
+            }
+            Some(event) => event.into(),
+            None => own.event_name().into(),
+        };
+        Ok((event, at.map_or(own.instance, |place| place.instance)))
+    }
+
+    fn read(
+        &self,
+        fields: &[String],
+        at: Option<&asked::Place>,
+    ) -> Result<Vec<asked::FieldValue>, asked::Error> {
+        let record = self.record.as_deref().ok_or(asked::Error::NoRecord)?;
+        let (event, instance) = self.at(at)?;
+        let one = |named: &String| {
+            let (name, code) = match named.strip_suffix(')').and_then(|named| named.split_once('(')) {
+                Some((name, code)) => (name, Some(code)),
+                None => (named.as_str(), None),
+            };
+            let instrument = match (self.model.field(name), self.model.status_of(name)) {
+                (Some(field), _) => &field.instrument,
+                (None, Some(instrument)) => &instrument.name,
+                (None, None) => return Err(asked::Error::UnknownField(named.clone())),
+            };
+            let place = Place::of(&self.model, &event, instrument, instance);
+            let value = match code {
+                Some(code) => u8::from(record.checkbox(name, code, &place)).to_string(),
+                None => record.get(name, &place).unwrap_or_default().to_owned(),
+            };
+            let place = asked::Place { event: Some(event.clone()), instance };
+            Ok(asked::FieldValue { field: named.clone(), place, value })
+        };
+        fields.iter().map(one).collect()
+    }
+
+    fn describe(&self, fields: &[String]) -> Result<Vec<asked::FieldDescription>, asked::Error> {
+        let one = |name: &String| {
+            let field = self.model.field(name).ok_or_else(|| asked::Error::UnknownField(name.clone()))?;
+            Ok(asked::FieldDescription {
+                name: field.name.clone(),
+                instrument: field.instrument.clone(),
+                kind: field.kind.name().into(),
+                validation: field.validation.clone(),
+                sensitivity: sensitivity(field.identifier),
+            })
+        };
+        fields.iter().map(one).collect()
+    }
+
+    fn evaluate(&self, text: &str, at: Option<&asked::Place>) -> Result<asked::LogicValue, asked::Error> {
+        let record = self.record.as_deref().ok_or(asked::Error::NoRecord)?;
+        let (event, instance) = self.at(at)?;
+        let expression = logic::parse(text).map_err(|mistakes| {
+            let first = mistakes.into_iter().next();
+            asked::Error::BadLogic(first.map_or_else(
+                || asked::Mistake { at: 0, sentence: "it cannot be read".into() },
+                |mistake| asked::Mistake {
+                    at: u32::try_from(mistake.at.start).unwrap_or(u32::MAX),
+                    sentence: mistake.sentence,
+                },
+            ))
+        })?;
+        let place = Place { event: Some(event), instrument: self.place().instrument, instance };
+        let context = Context { project: &self.model, record, place: &place, now: self.civil() };
+        Ok(match logic::evaluate(&expression, &context) {
+            logic::Value::Blank => asked::LogicValue::Blank,
+            logic::Value::Number(number) => asked::LogicValue::Number(number),
+            logic::Value::Text(text) => asked::LogicValue::Text(text),
+            logic::Value::Truth(truth) => asked::LogicValue::Truth(truth),
+        })
+    }
+
+    fn survey_status(&self, survey: &Survey) -> Result<asked::SurveyState, asked::Error> {
+        let record = self.record.as_deref().ok_or(asked::Error::NoRecord)?;
+        if self.model.survey(&survey.instrument).is_none() {
+            return Err(asked::Error::NotASurvey(survey.instrument.clone()));
+        }
+        Ok(survey_state(&self.model, record, &survey.instrument, survey.event.as_deref(), survey.instance))
+    }
+
+    fn senders(&self) -> Vec<carrier::Sender> {
+        let account = &self.project.account;
+        vec![carrier::Sender {
+            id: "default".into(),
+            number: Some(account.number.expose().into()),
+            kind: account.kind,
+            channels: vec![Channel::Sms],
+        }]
+    }
+}
+
+impl Facts for Known {
+    fn answer(&self, question: &Question) -> Option<Answer> {
+        Some(match question {
+            Question::Read { fields, at } => Answer::Read(self.read(fields, at.as_ref())),
+            Question::DescribeFields(fields) => Answer::DescribeFields(self.describe(fields)),
+            Question::Evaluate { logic, at } => Answer::Evaluate(self.evaluate(logic, at.as_ref())),
+            Question::SurveyStatus(survey) => Answer::SurveyStatus(self.survey_status(survey)),
+            Question::Lookup => match (&self.phone, &self.line_type) {
+                (None, _) => Answer::Lookup(Err(carrier::Error::NoNumber)),
+                (Some(_), known) => Answer::Lookup(known.clone()?),
+            },
+            Question::Senders => Answer::Senders(Ok(self.senders())),
+            Question::History(limit) => {
+                if self.phone.is_none() {
+                    return Some(Answer::History(Err(carrier::Error::NoNumber)));
+                }
+                let known = self.deliveries.as_ref()?.iter().take(*limit as usize);
+                Answer::History(Ok(known
+                    .map(|(at, status, code)| carrier::PastDelivery {
+                        at: *at,
+                        status: status.clone(),
+                        error_code: *code,
+                    })
+                    .collect()))
+            }
+            Question::FindWording { id, language } => {
+                Answer::FindWording(self.project.wording(id, language).map(|w| w.for_policy(self.now)))
+            }
+            Question::ListWordings(part) => {
+                let mut found: Vec<_> = self
+                    .project
+                    .wordings
+                    .iter()
+                    .filter(|wording| wording.part == *part)
+                    .map(|wording| wording.for_policy(self.now))
+                    .collect();
+                found.sort_by(|a, b| (&a.id, &a.language).cmp(&(&b.id, &b.language)));
+                Answer::ListWordings(found)
+            }
+            Question::Measure { pieces, language } => {
+                let text =
+                    render::join(self, pieces, language).map_or_else(|_| String::new(), |joined| joined.text);
+                let length = twilio::measure(&text, SmartEncoding::Off);
+                Answer::Measure(policy::contract::wordings::Length {
+                    segments: length.segments,
+                    characters: length.characters,
+                })
+            }
+        })
+    }
+}
+
+/// The contract's word for the dictionary's identifier mark.
+pub fn sensitivity(identifier: bool) -> asked::Sensitivity {
+    if identifier { asked::Sensitivity::Identifier } else { asked::Sensitivity::Plain }
+}
+
+/// What REDCap's clock on the wall shows at an instant.
+pub fn civil(at: u32, project: &Project) -> DateTime {
+    jiff::Timestamp::from_second(i64::from(at))
+        .map_or(DateTime::MIN, |instant| project.zone.to_datetime(instant))
+}
+
+/// Where the fields about the participant stand.
+pub fn participant_place(project: &Project, model: &redcap::Project) -> Place {
+    let event = project.fields.event.clone().or_else(|| model.events.first().map(|e| e.unique_name.clone()));
+    Place { event, instrument: None, instance: 1 }
+}
+
+/// How far a survey of a record has come. A survey that was answered by text or by voice has no timestamp,
+/// because an import cannot set one: its form's status counts too.
+pub fn survey_state(
+    model: &redcap::Project,
+    record: &Record,
+    instrument: &str,
+    event: Option<&str>,
+    instance: u32,
+) -> asked::SurveyState {
+    let place = Place::of(model, event.unwrap_or(redcap::project::CLASSIC_EVENT), instrument, instance);
+    if record.get(&format!("{instrument}_complete"), &place) == Some("2") {
+        return asked::SurveyState::Complete;
+    }
+    match record.survey_timestamp(instrument, event, instance) {
+        Some(SurveyTimestamp::Completed(_)) => asked::SurveyState::Complete,
+        Some(SurveyTimestamp::NotCompleted) => asked::SurveyState::Partial,
+        None => asked::SurveyState::NotStarted,
+    }
+}
+
+/// The number in a record's designated field, if there is one that is a number.
+pub fn phone_of(project: &Project, model: &redcap::Project, record: &Record) -> Option<PhoneNumber> {
+    let place = participant_place(project, model);
+    let typed = record.get(project.fields.phone.as_deref()?, &place)?;
+    PhoneNumber::parse(typed, &project.region).ok()
+}
+
+fn participant(
+    project: &Project,
+    model: &redcap::Project,
+    record: &Record,
+    opt_outs: &[OptOut],
+    recent: &[PastMessage],
+) -> Participant {
+    let place = participant_place(project, model);
+    let value = |field: &Option<String>| {
+        let field = field.as_deref()?;
+        record.get(field, &place).map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned)
+    };
+    let fields = &project.fields;
+    let zone = value(&fields.time_zone).filter(|zone| jiff::tz::TimeZone::get(zone).is_ok());
+    let mut consents = consent_from_fields(project, record, &place).into_iter().collect::<Vec<_>>();
+    consents.extend(project.consents.get(&record.id).into_iter().flatten().cloned());
+    consents.sort_by_key(|consent| consent.given);
+    Participant {
+        record: Some(record.id.clone()),
+        phone: phone_of(project, model, record).map(|phone| phone.expose().into()),
+        email: value(&fields.email),
+        preference: value(&fields.preference).and_then(|code| redcap_code(&code)),
+        language: value(&fields.language),
+        time_zones: zone.into_iter().collect(),
+        consents,
+        opt_outs: opt_outs
+            .iter()
+            .map(|opt_out| policy::contract::types::OptOut { channel: opt_out.channel, at: opt_out.at })
+            .collect(),
+        recent: recent.to_vec(),
+    }
+}
+
+fn consent_from_fields(project: &Project, record: &Record, place: &Place) -> Option<Consent> {
+    let fields = project.fields.consent.as_ref()?;
+    let given = instant(record.get(&fields.given, place)?, project)?;
+    let withdrawn = fields.withdrawn.as_ref().and_then(|field| instant(record.get(field, place)?, project));
+    let phone = fields.phone.as_ref().and_then(|field| record.get(field, place));
+    // A number that cannot be read is a number that no text goes to: it is kept as it was written.
+    let phone = phone.filter(|phone| !phone.is_empty()).map(|phone| {
+        PhoneNumber::parse(phone, &project.region).map_or_else(|_| phone.to_owned(), |n| n.expose().into())
+    });
+    Some(Consent {
+        given,
+        evidence: format!("REDCap field `{}`", fields.given),
+        manner: fields.manner,
+        withdrawn,
+        phone,
+        covers: fields.covers.clone(),
+    })
+}
+
+/// The instant behind a date or date and time as REDCap stores it, on the server's clock.
+fn instant(stored: &str, project: &Project) -> Option<u32> {
+    let stored = stored.trim();
+    let at = match stored.parse::<Date>() {
+        Ok(date) if stored.len() <= 10 => date.at(0, 0, 0, 0),
+        _ => stored.replacen(' ', "T", 1).parse::<DateTime>().ok()?,
+    };
+    let zoned = project.zone.to_ambiguous_timestamp(at).compatible().ok()?;
+    u32::try_from(zoned.as_second()).ok()
+}

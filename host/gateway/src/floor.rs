@@ -1,0 +1,267 @@
+//! The floor: what holds even if a policy says otherwise. A policy can only be stricter.
+//!
+//! It is asked before a compliance policy is, when a draft is planned and again when it is claimed, and once
+//! more inside the transaction that lets the first byte leave. Everything here is a function of facts.
+
+use policy::contract::redcap::Sensitivity;
+use policy::contract::reviewer::{Draft, Filling};
+use policy::contract::types::{Channel, DeliveryMethod, Occasion, Purpose, Recipient, ReviewBody};
+use policy::contract::wordings::ApprovalState;
+
+use crate::outbox::{Reason, State};
+use crate::vocabulary::channel;
+
+/// A message that repeats itself more often than this to one number in a day is a loop.
+const SAME_TEXT_A_DAY: u32 = 5;
+
+/// A policy may cause a message that causes a message, up to this depth.
+pub const DEPTH: u32 = 3;
+
+/// What the floor does with a message that may not go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Where the message goes instead.
+    pub state: State,
+    /// Why.
+    pub reason: Reason,
+    /// When it is looked at again, if it is.
+    pub look_at: Option<u32>,
+}
+
+impl Stop {
+    fn suppress(reason: Reason) -> Stop {
+        Stop { state: State::Suppressed, reason, look_at: None }
+    }
+
+    fn hold(rule: &str, sentence: impl Into<String>) -> Stop {
+        Stop { state: State::Held, reason: Reason::new(rule, sentence), look_at: None }
+    }
+
+    fn later(rule: &str, sentence: impl Into<String>, at: u32) -> Stop {
+        Stop { state: State::Deferred, reason: Reason::new(rule, sentence), look_at: Some(at) }
+    }
+}
+
+/// The reason of an opt-out, which every view shows in these words.
+pub fn opted_out() -> Reason {
+    Reason {
+        rule: "floor.opted-out".into(),
+        sentence: "PARTICIPANT OPTED OUT: this number asked not to be written to".into(),
+        citation: Some("47 CFR 64.1200(a)(10)".into()),
+    }
+}
+
+/// What stands behind each piece of a draft.
+#[derive(Clone, Debug)]
+pub struct PieceApproval {
+    /// The wording's id.
+    pub wording: String,
+    /// Where it stands with the IRB.
+    pub state: ApprovalState,
+    /// The identifier fields that its approval names.
+    pub identifiers: Vec<String>,
+    /// What was filled into this piece.
+    pub fillings: Vec<Filling>,
+}
+
+/// What is known of the account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// It may send.
+    Good,
+    /// It may not, for a reason that a person must mend.
+    Bad(String),
+    /// Twilio has not said yet.
+    Unknown(String),
+}
+
+/// What the floor looks at when a draft is reviewed.
+#[derive(Debug)]
+pub struct AtReview<'a> {
+    /// The occasion, as the policies see it.
+    pub occasion: &'a Occasion,
+    /// The draft.
+    pub draft: &'a Draft,
+    /// What stands behind its pieces.
+    pub pieces: &'a [PieceApproval],
+    /// The opt-outs in force for the address.
+    pub opted_out: &'a [Channel],
+    /// The account.
+    pub account: &'a Account,
+    /// The documented waiver or verbal permission under which a first text may ask for consent.
+    pub waiver: Option<&'a str>,
+    /// How many causes are behind the occasion.
+    pub depth: u32,
+}
+
+/// The floor's review of a draft.
+pub fn at_review(facts: &AtReview<'_>) -> Result<(), Stop> {
+    let now = facts.occasion.now;
+    in_time(now, facts.occasion.not_after)?;
+    if facts.depth > DEPTH {
+        return Err(Stop::hold(
+            "floor.depth",
+            "policies caused this message by a message by a message, too deep to go on",
+        ));
+    }
+    if facts.opted_out.contains(&channel(facts.draft.method)) && !may_answer_opted_out(facts.occasion.purpose)
+    {
+        return Err(Stop::suppress(opted_out()));
+    }
+    approved(facts)?;
+    consent(facts)?;
+    identifiers(facts)?;
+    conversation(facts)?;
+    match facts.account {
+        Account::Good => Ok(()),
+        Account::Bad(why) => Err(Stop::hold("floor.account", why.clone())),
+        Account::Unknown(why) => Err(Stop::later("floor.account", why.clone(), now + 60)),
+    }
+}
+
+/// The one confirmation of an opt-out, and the answer to HELP, are what an opted-out number may get.
+fn may_answer_opted_out(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::OptOutConfirmation | Purpose::Help)
+}
+
+fn in_time(now: u32, not_after: Option<u32>) -> Result<(), Stop> {
+    match not_after {
+        Some(end) if now > end => Err(Stop {
+            state: State::Expired,
+            reason: Reason::new("floor.not-after", "it was not out in time, and is not sent any more"),
+            look_at: None,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn approved(facts: &AtReview<'_>) -> Result<(), Stop> {
+    if facts.pieces.is_empty() {
+        return Err(Stop::hold("floor.approval", "the draft has no approved wording in it"));
+    }
+    for piece in facts.pieces {
+        let why = match piece.state {
+            ApprovalState::Approved => continue,
+            ApprovalState::Submitted => "is not approved yet",
+            ApprovalState::Expired => "has an approval that has expired",
+            ApprovalState::Absent => "is not approved, or was changed since it was",
+        };
+        return Err(Stop::hold("floor.approval", format!("the wording `{}` {why}", piece.wording)));
+    }
+    Ok(())
+}
+
+/// A participant is texted for the first time only with documented consent to that method. Somebody who
+/// wrote first may be answered.
+fn consent(facts: &AtReview<'_>) -> Result<(), Stop> {
+    let answers = matches!(facts.occasion.purpose, Purpose::OptOutConfirmation | Purpose::Help);
+    if answers || !matches!(facts.occasion.recipient, Recipient::Participant) {
+        return Ok(());
+    }
+    let consents = facts.occasion.participant.iter().flat_map(|participant| &participant.consents);
+    let withdrawn = |end: Option<u32>| end.is_some_and(|end| end <= facts.occasion.now);
+    let covered = consents.into_iter().any(|consent| {
+        consent.given <= facts.occasion.now
+            && !withdrawn(consent.withdrawn)
+            && consent.covers.contains(&facts.draft.method)
+    });
+    if covered || facts.waiver.is_some() {
+        return Ok(());
+    }
+    Err(Stop::hold("floor.consent", "no consent to this delivery method is documented for this participant"))
+}
+
+fn identifiers(facts: &AtReview<'_>) -> Result<(), Stop> {
+    for piece in facts.pieces {
+        for filling in &piece.fillings {
+            let named = piece.identifiers.contains(&filling.field);
+            if filling.sensitivity == Sensitivity::Identifier && !named {
+                return Err(Stop::hold(
+                    "floor.identifier",
+                    format!(
+                        "the wording `{}` fills in the identifier field `{}`, which its approval does not name",
+                        piece.wording, filling.field
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A survey as SMS conversation is refused to IRB-led research.
+fn conversation(facts: &AtReview<'_>) -> Result<(), Stop> {
+    if facts.draft.method != DeliveryMethod::SmsConversation {
+        return Ok(());
+    }
+    let project = &facts.occasion.project;
+    if !project.enabled_methods.contains(&DeliveryMethod::SmsConversation) {
+        return Err(Stop::hold(
+            "floor.conversation",
+            "an administrator has not enabled surveys as SMS conversation",
+        ));
+    }
+    match &project.protocol {
+        Some(protocol) if protocol.reviewed_by != ReviewBody::NotResearch => Err(Stop::hold(
+            "floor.conversation",
+            "a survey as SMS conversation is refused to research that an IRB reviews",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What the floor looks at in the transaction that lets the first byte leave.
+#[derive(Debug)]
+pub struct AtSubmission {
+    /// The instant.
+    pub now: u32,
+    /// After this the message is not sent any more.
+    pub not_after: Option<u32>,
+    /// Why there is a message.
+    pub purpose: Purpose,
+    /// Whether the number has opted out of the channel.
+    pub opted_out: bool,
+    /// Whether a text from the number was not read yet: it may be an opt-out.
+    pub unread: bool,
+    /// Whether a person must still say what a text from the number means.
+    pub unclear: bool,
+    /// Why the operator stopped the project, if so.
+    pub stopped: Option<String>,
+    /// Texts to the number in the last 24 hours.
+    pub texts_today: u32,
+    /// How often it got this very text in the last 24 hours.
+    pub same_text_today: u32,
+    /// Texts that a number may get in 24 hours.
+    pub ceiling: u32,
+}
+
+/// The floor's last look.
+pub fn at_submission(facts: &AtSubmission) -> Result<(), Stop> {
+    in_time(facts.now, facts.not_after)?;
+    let answer = may_answer_opted_out(facts.purpose);
+    if facts.opted_out && !answer {
+        return Err(Stop::suppress(opted_out()));
+    }
+    if let Some(why) = &facts.stopped {
+        let sentence = format!("the operator stopped sending: {why}");
+        return Err(Stop::later("floor.stopped", sentence, facts.now + 60));
+    }
+    if facts.unread && !answer {
+        let sentence = "a text from this number has not been read yet, and may be an opt-out";
+        return Err(Stop::later("floor.unread", sentence, facts.now + 5));
+    }
+    if facts.unclear && !answer {
+        return Err(Stop::hold(
+            "floor.unclear",
+            "a person must first say what a text from this number means",
+        ));
+    }
+    if facts.same_text_today >= SAME_TEXT_A_DAY {
+        return Err(Stop::hold("floor.loop", "this number has had this very text too often today"));
+    }
+    if facts.texts_today >= facts.ceiling {
+        let sentence = format!("this number has had {} texts in 24 hours", facts.texts_today);
+        return Err(Stop::later("floor.ceiling", sentence, facts.now + 3600));
+    }
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! Interpret, then act: the compliance policy says what an inbound message means, and what follows is
+//! committed with that.
+
+use std::sync::Arc;
+
+use policy::contract::reviewer::{Expecting, Inbound, Intent, ProviderHandling, Scope};
+use policy::contract::types::{Channel, Purpose};
+use policy::{Reply, Request};
+
+use crate::decide::masked;
+use crate::facts::Known;
+use crate::gateway::Gateway;
+use crate::outbox::{NewMessage, Reason};
+use crate::project::Project;
+use crate::store::{Step, StoreError, Understood, Waiting};
+
+/// Tries before an inbound message becomes a task.
+const TRIES: u32 = 3;
+
+/// The confirmation of an opt-out is presumed to be asked for if it comes within five minutes
+/// (47 CFR 64.1200(a)(12)).
+const CONFIRM_WITHIN: u32 = 300;
+
+/// An answer to HELP that comes later than this answers nobody.
+const HELP_WITHIN: u32 = 3600;
+
+impl Gateway {
+    /// Interprets what came in, and says how much that was.
+    pub(crate) async fn read_inbox(&self) -> Result<usize, StoreError> {
+        let waiting = self.store.uninterpreted(50)?;
+        let count = waiting.len();
+        for inbound in waiting {
+            let step = match self.projects.get(&inbound.project) {
+                Some(project) => self.interpret(&project.clone(), &inbound).await?,
+                None => Step::Misunderstand {
+                    sid: inbound.sid.clone(),
+                    why: Reason::new("inbox.project", "its project is not in the configuration any more"),
+                    decisions: vec![],
+                    give_up: true,
+                },
+            };
+            self.store.commit(step).await?;
+            self.wake.outbox.notify_one();
+        }
+        Ok(count)
+    }
+
+    async fn interpret(&self, project: &Arc<Project>, waiting: &Waiting) -> Result<Step, StoreError> {
+        let now = self.clock.seconds();
+        let Some(model) = project.model() else {
+            // A keyword was acted on already. For anything else the policy may want to see the participant.
+            return Ok(Step::Misunderstand {
+                sid: waiting.sid.clone(),
+                why: Reason::new(
+                    "inbox.redcap",
+                    "REDCap has not answered yet, so nobody knows whose number it is",
+                ),
+                decisions: vec![],
+                give_up: waiting.tries >= TRIES,
+            });
+        };
+        let mut participants = Vec::new();
+        let mut open_invitations = Vec::new();
+        let mut known = Known {
+            project: project.clone(),
+            model,
+            record: None,
+            as_of: now,
+            now,
+            survey: None,
+            survey_link: None,
+            phone: Some(waiting.number.clone()),
+            opt_outs: self.store.opt_outs(&waiting.number, &project.name)?,
+            recent: self.store.recent(&waiting.number)?,
+            open_invitations: vec![],
+            line_type: None,
+            deliveries: None,
+        };
+        let records = self.store.records_of(&project.name, &waiting.number)?;
+        for record in &records {
+            // REDCap may be away. That makes nobody's refusal wait.
+            if let Ok(read) = self.read_record(project, &known.model, record, now).await {
+                known.record = Some(read.0);
+                participants.extend(known.participant());
+            }
+            open_invitations.extend(self.store.open_invitations(&project.name, record)?);
+        }
+        let inbound = Inbound {
+            id: waiting.sid.clone(),
+            now,
+            channel: Channel::Sms,
+            from: waiting.number.expose().into(),
+            body: waiting.body.expose().into(),
+            project: project.for_policy(),
+            participants,
+            open_invitations,
+            expecting: Expecting::Nothing,
+            provider: handling(&waiting.provider),
+        };
+        let policy = project.policies.compliance.clone();
+        let asked = self.ask(&policy, Request::Interpret(inbound), &mut known).await;
+        let decisions = vec![asked.row];
+        match asked.reply {
+            Ok(Reply::Intent(intent)) => Ok(self.act(project, waiting, &records, &known, intent, decisions)),
+            Ok(_) => Ok(Step::Misunderstand {
+                sid: waiting.sid.clone(),
+                why: Reason::new("policy.bad-answer", "the compliance policy answered something else"),
+                decisions,
+                give_up: true,
+            }),
+            Err(why) => Ok(Step::Misunderstand {
+                sid: waiting.sid.clone(),
+                why,
+                decisions,
+                give_up: waiting.tries >= TRIES,
+            }),
+        }
+    }
+
+    /// What follows from an intent.
+    fn act(
+        &self,
+        project: &Project,
+        waiting: &Waiting,
+        records: &[String],
+        known: &Known,
+        intent: Intent,
+        decisions: Vec<crate::store::DecisionRow>,
+    ) -> Step {
+        let now = self.clock.seconds();
+        let mut understood = Understood {
+            sid: waiting.sid.clone(),
+            intent: "",
+            reason: None,
+            decisions,
+            stop: None,
+            start: false,
+            messages: vec![],
+            task: None,
+            writes: vec![],
+        };
+        let written = |value: &str| match &project.fields.opt_out {
+            Some(field) => records
+                .iter()
+                .map(|record| (record.clone(), vec![(field.clone(), value.to_owned())]))
+                .collect(),
+            None => vec![],
+        };
+        let reply = |purpose: Purpose, within: u32| {
+            let record = if records.len() == 1 { records.first().cloned() } else { None };
+            reply(project, waiting, record, purpose, now, within)
+        };
+        match intent {
+            Intent::Stop(stop) => {
+                understood.intent = "stop";
+                understood.reason = Some(reason(stop.because));
+                understood.stop = Some(match stop.scope {
+                    Scope::Study => project.name.clone(),
+                    Scope::Institution => String::new(),
+                });
+                understood.writes = written("1");
+                // An opt-out is confirmed once: not by us when Twilio did, and not again for a second STOP.
+                let before = known.opt_outs.iter().any(|o| o.cause.as_ref() != Some(&waiting.sid));
+                if waiting.provider != "stopped" && !before {
+                    understood.messages.push(reply(Purpose::OptOutConfirmation, CONFIRM_WITHIN));
+                }
+            }
+            Intent::Start(finding) => {
+                understood.intent = "start";
+                understood.reason = Some(reason(finding));
+                understood.start = true;
+                understood.writes = written("0");
+            }
+            Intent::Help => {
+                understood.intent = "help";
+                if waiting.provider != "helped" {
+                    understood.messages.push(reply(Purpose::Help, HELP_WITHIN));
+                }
+            }
+            Intent::AskStaff(finding) => {
+                understood.intent = "ask staff";
+                understood.task = Some(("unclear-reply", masked(&finding.sentence)));
+                understood.reason = Some(reason(finding));
+            }
+            Intent::Ignore(finding) => {
+                understood.intent = "ignore";
+                understood.reason = Some(reason(finding));
+            }
+            Intent::Answer | Intent::AccessCode(_) => {
+                understood.intent = "unexpected answer";
+                let sentence = "a text came in that answers a question, and no question was asked";
+                understood.task = Some(("unread-reply", sentence.into()));
+            }
+        }
+        Step::Understand(Box::new(understood))
+    }
+}
+
+fn reason(finding: policy::contract::types::Finding) -> Reason {
+    let mut reason = Reason::from(finding);
+    reason.sentence = masked(&reason.sentence);
+    reason
+}
+
+fn reply(
+    project: &Project,
+    waiting: &Waiting,
+    record: Option<String>,
+    purpose: Purpose,
+    now: u32,
+    within: u32,
+) -> NewMessage {
+    use crate::vocabulary::Word;
+    NewMessage {
+        occasion: format!("{}/{}/{}", project.name, purpose.word(), waiting.sid),
+        project: project.name.clone(),
+        purpose,
+        record,
+        survey: None,
+        wording: None,
+        number: Some(waiting.number.clone()),
+        cause: Some(waiting.sid.clone()),
+        depth: 0,
+        due: now,
+        not_after: Some(now + within),
+    }
+}
+
+fn handling(provider: &str) -> ProviderHandling {
+    match provider {
+        "stopped" => ProviderHandling::Stopped,
+        "started" => ProviderHandling::Started,
+        "helped" => ProviderHandling::Helped,
+        _ => ProviderHandling::None,
+    }
+}

@@ -1,0 +1,40 @@
+//! The gateway: trigger, route, render, review, send, record; inbox, interpret, act.
+//!
+//! One direction, one vocabulary. An invitation, an alert, the confirmation of STOP: each is an *occasion*
+//! and takes the same road, so nothing reaches a phone around `review`. Policies decide, the host acts, the
+//! ledger remembers.
+//!
+//! Invariants:
+//!
+//! - There is one write, [`store::Sqlite::commit`], and one clock, [`Clock`].
+//! - Decisions are functions of [`facts::Known`]: what they need is read before, and a policy's import never
+//!   waits.
+//! - The [`floor`] is asked before a compliance policy is, and again when a message is claimed, and once more
+//!   in the transaction that lets the first byte leave.
+//! - What may have been sent is never sent again ([`outbox::State::may_become`]).
+//! - SQL is in `store/` and nowhere else.
+
+pub mod clock;
+mod decide;
+pub mod facts;
+pub mod floor;
+mod gateway;
+mod inbox;
+mod interpret;
+pub mod ledger;
+pub mod outbox;
+pub mod project;
+mod record;
+pub mod render;
+mod review;
+mod route;
+mod send;
+pub mod store;
+pub mod trigger;
+pub mod vocabulary;
+pub mod webhooks;
+pub mod wording;
+
+pub use clock::Clock;
+pub use gateway::{Gateway, InviteError, Wake};
+pub use inbox::{Taken, Webhook};

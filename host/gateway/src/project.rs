@@ -1,0 +1,187 @@
+//! A project as the gateway runs it: REDCap's model, and the messaging settings that REDCap's XML does not
+//! carry.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+use jiff::tz::TimeZone;
+use policy::Policy;
+use policy::contract::twilio::SenderKind;
+use policy::contract::types::{self, Consent, ConsentManner, DeliveryMethod, Protocol};
+use twilio::PhoneNumber;
+
+use crate::wording::Wording;
+
+/// A project that messages are sent for.
+#[derive(Debug)]
+pub struct Project {
+    /// Its name in the configuration, in URLs and in the ledger.
+    pub name: String,
+    /// The REDCap project id, as policies see it.
+    pub id: String,
+    /// Who may be asked about the study, for people: shown in HELP wordings by the study itself.
+    pub title: String,
+    /// The REDCap API.
+    pub redcap: redcap::Client,
+    /// What REDCap says the project is; none until REDCap answered for the first time.
+    pub model: RwLock<Option<Arc<redcap::Project>>>,
+    /// The zone of the REDCap server's clock.
+    pub zone: TimeZone,
+    /// The zone's IANA name.
+    pub zone_name: String,
+    /// The language for those who prefer none.
+    pub language: String,
+    /// The region in which a number without a country code is read, "US".
+    pub region: String,
+    /// The fields that hold what the gateway needs to know of a participant.
+    pub fields: ParticipantFields,
+    /// The delivery methods that are enabled.
+    pub methods: Vec<DeliveryMethod>,
+    /// The method for those who prefer none.
+    pub default_method: DeliveryMethod,
+    /// The protocol.
+    pub protocol: Option<Protocol>,
+    /// Consents that were entered by hand, by record.
+    pub consents: BTreeMap<String, Vec<Consent>>,
+    /// When a first text may go out although no consent is on record: the waiver or the verbal permission
+    /// that the protocol documents.
+    pub waiver: Option<String>,
+    /// Which surveys are invited to, and when.
+    pub invitations: Vec<InvitationRule>,
+    /// The wordings, in every language.
+    pub wordings: Vec<Wording>,
+    /// The account.
+    pub account: TwilioAccount,
+    /// The three policies.
+    pub policies: Policies,
+    /// A text is not sent on facts older than this, in seconds.
+    pub max_age: u32,
+    /// Texts that one number may get in 24 hours, whatever the policies say.
+    pub ceiling: u32,
+}
+
+/// The fields that hold what the gateway needs to know of a participant, all optional but the phone.
+#[derive(Clone, Debug, Default)]
+pub struct ParticipantFields {
+    /// The event at which they are; none for the first event.
+    pub event: Option<String>,
+    /// The phone number.
+    pub phone: Option<String>,
+    /// The mailbox.
+    pub email: Option<String>,
+    /// The preferred delivery method, by REDCap's codes.
+    pub preference: Option<String>,
+    /// The preferred language.
+    pub language: Option<String>,
+    /// The time zone.
+    pub time_zone: Option<String>,
+    /// Consent to texts.
+    pub consent: Option<ConsentFields>,
+    /// Where an opt-out is written.
+    pub opt_out: Option<String>,
+}
+
+/// The fields that document consent to be texted.
+#[derive(Clone, Debug)]
+pub struct ConsentFields {
+    /// When it was given; blank means that there is no consent.
+    pub given: String,
+    /// When it was withdrawn.
+    pub withdrawn: Option<String>,
+    /// The number that it names.
+    pub phone: Option<String>,
+    /// How it was obtained.
+    pub manner: ConsentManner,
+    /// The methods that it covers.
+    pub covers: Vec<DeliveryMethod>,
+}
+
+/// A survey that participants are invited to when a condition becomes true.
+#[derive(Clone, Debug)]
+pub struct InvitationRule {
+    /// Its id, part of the identity of every occasion it makes.
+    pub id: String,
+    /// The survey's instrument.
+    pub survey: String,
+    /// The survey's event.
+    pub event: Option<String>,
+    /// The condition, in REDCap's logic.
+    pub when: String,
+    /// The wording, if the template policy is not to choose.
+    pub wording: Option<String>,
+    /// For how many seconds after it is due an invitation may still go out.
+    pub not_after: u32,
+}
+
+/// The Twilio account that a project sends from.
+#[derive(Debug)]
+pub struct TwilioAccount {
+    /// The REST API.
+    pub client: twilio::Client,
+    /// Checks webhook signatures.
+    pub verifier: twilio::Verifier,
+    /// The account's SID.
+    pub sid: String,
+    /// The number that texts come from.
+    pub number: PhoneNumber,
+    /// Its kind.
+    pub kind: SenderKind,
+    /// Who answers STOP, START and HELP.
+    pub keywords: Keywords,
+    /// Who attested that Request Inspector is off.
+    pub request_inspector_off: Option<String>,
+    /// Who attested that the account is not a trial account; counts only when Twilio will not say.
+    pub full_account: Option<String>,
+}
+
+/// Who answers STOP, START and HELP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keywords {
+    /// Twilio does, as it does by default for a number outside of a service.
+    Twilio,
+    /// Twilio does, by Advanced Opt-Out, and says so in the webhook.
+    Advanced,
+    /// Nobody but Consentry: a short code, or an account with keyword handling switched off.
+    Consentry,
+}
+
+/// The policies that decide for a project.
+#[derive(Clone, Debug)]
+pub struct Policies {
+    /// How a recipient is contacted.
+    pub routing: Arc<Policy>,
+    /// Which words are said.
+    pub template: Arc<Policy>,
+    /// Whether a message may go out, and what an inbound message means.
+    pub compliance: Arc<Policy>,
+}
+
+impl Project {
+    /// REDCap's model, once REDCap has answered.
+    pub fn model(&self) -> Option<Arc<redcap::Project>> {
+        self.model.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Takes REDCap's model in.
+    pub fn set_model(&self, model: redcap::Project) {
+        *self.model.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Arc::new(model));
+    }
+
+    /// As policies see it.
+    pub fn for_policy(&self) -> types::Project {
+        types::Project {
+            id: self.id.clone(),
+            title: self.title.clone(),
+            protocol: self.protocol.clone(),
+            enabled_methods: self.methods.clone(),
+            default_method: self.default_method,
+            time_zone: self.zone_name.clone(),
+            language: self.language.clone(),
+        }
+    }
+
+    /// The wording with an id in a language.
+    pub fn wording(&self, id: &str, language: &str) -> Option<&Wording> {
+        self.wordings.iter().find(|wording| wording.id == id && wording.language == language)
+    }
+}

@@ -1,0 +1,62 @@
+//! Record: what REDCap is to know is written there, once, and tried again until it is.
+
+use redcap::client::Overwrite;
+use serde_json::{Map, Value};
+
+use crate::gateway::Gateway;
+use crate::project::Project;
+use crate::store::{Step, StoreError, WriteBack};
+
+/// Seconds between two tries of a write, by how often it was tried.
+fn wait(tries: u32) -> u32 {
+    30 << tries.min(7)
+}
+
+impl Gateway {
+    /// Writes what waits to be written, and says how much that was.
+    pub(crate) async fn write_back(&self) -> Result<usize, StoreError> {
+        let waiting = self.store.write_backs(self.clock.seconds(), 20)?;
+        let count = waiting.len();
+        for write in waiting {
+            let error = match self.projects.get(&write.project) {
+                Some(project) => self.write(project, &write).await.err(),
+                None => Some("the project is not in the configuration any more".to_owned()),
+            };
+            if let Some(error) = &error {
+                tracing::warn!(id = write.id, error, "REDCap did not take a write; it is tried again");
+            }
+            let again = self.clock.seconds() + wait(write.tries);
+            self.store.commit(Step::WriteBack { id: write.id, error, again }).await?;
+        }
+        Ok(count)
+    }
+
+    /// An import with an explicit record id says the same however often it is said.
+    async fn write(&self, project: &Project, write: &WriteBack) -> Result<(), String> {
+        let model = project.model().ok_or("REDCap has not said yet what the project is")?;
+        let mut row = Map::new();
+        row.insert(model.record_id_field.clone(), Value::String(write.record.clone()));
+        if model.longitudinal {
+            let place = crate::facts::participant_place(project, &model);
+            row.insert("redcap_event_name".into(), Value::String(place.event_name().into()));
+        }
+        for (field, value) in &write.values {
+            row.insert(column(field), Value::String(value.clone()));
+        }
+        project.redcap.import_records(&[row], Overwrite::Normal).await.map(|_| ()).map_err(
+            |error| match error {
+                // REDCap's own words may repeat a value.
+                redcap::ApiError::ImportRefused { .. } => "REDCap refused the values".to_owned(),
+                error => error.to_string(),
+            },
+        )
+    }
+}
+
+/// The column of a field; a checkbox is named with its code, `symptoms(2)`.
+fn column(field: &str) -> String {
+    match field.strip_suffix(')').and_then(|named| named.split_once('(')) {
+        Some((name, code)) => redcap::record::checkbox_column(name, code),
+        None => field.into(),
+    }
+}

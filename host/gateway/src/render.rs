@@ -1,0 +1,164 @@
+//! Render: the template policy names pieces; the host fills, joins, measures and digests them.
+
+use policy::contract::reviewer::{Approval, Draft, Filling};
+use policy::contract::types::{Address, DeliveryMethod};
+use policy::contract::wordings::Piece;
+use policy::contract::writer::Words;
+use redcap::Record;
+use redcap::logic::Context;
+use redcap::pipe::{LinkKind, pipe};
+use twilio::SmartEncoding;
+
+use crate::facts::{Known, sensitivity};
+use crate::floor::PieceApproval;
+use crate::outbox::Reason;
+use crate::vocabulary::channel;
+
+/// Pieces, filled and joined.
+#[derive(Debug)]
+pub struct Joined {
+    /// The text.
+    pub text: String,
+    /// What stands behind each piece.
+    pub pieces: Vec<PieceApproval>,
+    /// The approvals in force.
+    pub approvals: Vec<Approval>,
+    /// The fields that were filled in.
+    pub fillings: Vec<Filling>,
+    /// The links.
+    pub links: Vec<String>,
+}
+
+/// Fills and joins pieces, or says which of them cannot be filled.
+pub fn join(known: &Known, pieces: &[Piece], language: &str) -> Result<Joined, Reason> {
+    let mut joined =
+        Joined { text: String::new(), pieces: vec![], approvals: vec![], fillings: vec![], links: vec![] };
+    for piece in pieces {
+        let Piece::Wording(id) = piece else {
+            return Err(Reason::new("render.question", "there is no question at hand to take a label from"));
+        };
+        let Some(wording) = known.project.wording(id, language) else {
+            return Err(Reason::new(
+                "render.wording",
+                format!("there is no wording `{id}` in the language `{language}`"),
+            ));
+        };
+        let (text, fillings, links) = fill(known, &wording.text)?;
+        if !joined.text.is_empty() {
+            joined.text.push(' ');
+        }
+        joined.text.push_str(text.trim());
+        joined.pieces.push(PieceApproval {
+            wording: id.clone(),
+            state: wording.approval_state(known.now),
+            identifiers: wording.approval.iter().flat_map(|a| a.identifiers.clone()).collect(),
+            fillings: fillings.clone(),
+        });
+        joined.approvals.extend(wording.approval_at(known.now));
+        joined.fillings.extend(fillings);
+        joined.links.extend(links);
+    }
+    Ok(joined)
+}
+
+fn fill(known: &Known, template: &str) -> Result<(String, Vec<Filling>, Vec<String>), Reason> {
+    let nobody = Record::new("");
+    let record = known.record.as_deref().unwrap_or(&nobody);
+    let place = known.place();
+    let context = Context { project: &known.model, record, place: &place, now: known.civil() };
+    let link = |wanted: &redcap::pipe::LinkRequest| {
+        let own = known.survey.as_ref()?;
+        let same = wanted.instrument.as_ref().is_none_or(|instrument| *instrument == own.instrument);
+        (wanted.kind == LinkKind::Survey && same).then(|| known.survey_link.clone()).flatten()
+    };
+    let piped = pipe(template, &context, &link);
+    if let Some(problem) = piped.problems.first() {
+        return Err(Reason::new(
+            "render.piping",
+            format!("the wording cannot be filled: {}", problem.sentence),
+        ));
+    }
+    // REDCap would send six underscores. A participant can do nothing with them.
+    if let Some(blank) = piped.filled.iter().find(|filled| filled.blank) {
+        return Err(Reason::new(
+            "render.blank",
+            format!("the field `{}`, which the wording pipes, is blank", blank.field),
+        ));
+    }
+    let fillings = piped
+        .filled
+        .iter()
+        .map(|filled| Filling { field: filled.field.clone(), sensitivity: sensitivity(filled.identifier) })
+        .collect();
+    Ok((piped.text, fillings, piped.links))
+}
+
+/// The draft that a template policy's words make.
+pub fn draft(
+    known: &Known,
+    words: &Words,
+    method: DeliveryMethod,
+    sender: Option<String>,
+    to: Address,
+) -> Result<(Draft, Vec<PieceApproval>), Reason> {
+    let body = join(known, &words.pieces, &words.language)?;
+    let mut pieces = body.pieces;
+    let mut approvals = body.approvals;
+    let mut fillings = body.fillings;
+    let subject = match &words.subject {
+        Some(piece) => {
+            let subject = join(known, std::slice::from_ref(piece), &words.language)?;
+            pieces.extend(subject.pieces);
+            approvals.extend(subject.approvals);
+            fillings.extend(subject.fillings);
+            Some(subject.text)
+        }
+        None => None,
+    };
+    let sms = channel(method) == policy::contract::types::Channel::Sms;
+    let segments = if sms { twilio::measure(&body.text, SmartEncoding::Off).segments } else { 0 };
+    let draft = Draft {
+        method,
+        sender,
+        to,
+        subject,
+        body: body.text,
+        language: words.language.clone(),
+        segments,
+        approvals,
+        fillings,
+        links: body.links,
+    };
+    Ok((draft, pieces))
+}
+
+/// What stands behind the pieces of a stored draft now: an approval may have ended since.
+pub fn standing(known: &Known, draft: &Draft) -> Vec<PieceApproval> {
+    let named: Vec<String> = draft
+        .approvals
+        .iter()
+        .filter_map(|approval| known.project.wording(&approval.wording, &draft.language))
+        .flat_map(|wording| wording.approval.iter().flat_map(|approval| approval.identifiers.clone()))
+        .collect();
+    let one = |approval: &Approval| {
+        use policy::contract::wordings::ApprovalState;
+        let state = known.project.wording(&approval.wording, &draft.language).map_or(
+            ApprovalState::Absent,
+            |wording| {
+                // The words on their way are those of the digest that was approved then.
+                if wording.digest() == approval.digest {
+                    wording.approval_state(known.now)
+                } else {
+                    ApprovalState::Absent
+                }
+            },
+        );
+        PieceApproval {
+            wording: approval.wording.clone(),
+            state,
+            identifiers: named.clone(),
+            fillings: draft.fillings.clone(),
+        }
+    };
+    draft.approvals.iter().map(one).collect()
+}

@@ -1,0 +1,76 @@
+//! Review: the floor first, then the compliance policy, which can only be stricter.
+
+use policy::contract::reviewer::{Draft, Stage, Verdict};
+use policy::contract::types::Occasion;
+use policy::{Reply, Request};
+
+use crate::decide::Asked;
+use crate::facts::Known;
+use crate::floor::{self, AtReview, PieceApproval, Stop};
+use crate::gateway::Gateway;
+use crate::outbox::{Message, Reason, State};
+
+/// Where a review sends a message.
+#[derive(Debug)]
+pub(crate) struct Reviewed {
+    pub(crate) state: State,
+    pub(crate) look_at: u32,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) asked: Option<Asked>,
+}
+
+impl Gateway {
+    /// Reviews a draft.
+    pub(crate) async fn review(
+        &self,
+        message: &Message,
+        occasion: &Occasion,
+        draft: &Draft,
+        pieces: &[PieceApproval],
+        stage: Stage,
+        known: &mut Known,
+    ) -> Reviewed {
+        let account = self.account(&known.project.name).await;
+        let opted_out: Vec<_> = known.opt_outs.iter().map(|opt_out| opt_out.channel).collect();
+        let facts = AtReview {
+            occasion,
+            draft,
+            pieces,
+            opted_out: &opted_out,
+            account: &account,
+            waiver: known.project.waiver.as_deref(),
+            depth: message.new.depth,
+        };
+        if let Err(Stop { state, reason, look_at }) = floor::at_review(&facts) {
+            return Reviewed {
+                state,
+                look_at: look_at.unwrap_or(known.now),
+                reason: Some(reason),
+                asked: None,
+            };
+        }
+        let policy = known.project.policies.compliance.clone();
+        let request = Request::Review(occasion.clone(), draft.clone(), stage);
+        let asked = self.ask(&policy, request, known).await;
+        let (next, look_at, reason) = match &asked.reply {
+            Ok(Reply::Verdict(verdict)) => verdict_of(verdict, known.now),
+            Ok(_) => {
+                let why = Reason::new("policy.bad-answer", "the compliance policy answered something else");
+                (State::Held, known.now, Some(why))
+            }
+            Err(reason) => (State::Held, known.now, Some(reason.clone())),
+        };
+        Reviewed { state: next, look_at, reason, asked: Some(asked) }
+    }
+}
+
+fn verdict_of(verdict: &Verdict, now: u32) -> (State, u32, Option<Reason>) {
+    let first = |findings: &[policy::contract::types::Finding]| findings.first().cloned().map(Reason::from);
+    match verdict {
+        Verdict::Allow(_) => (State::Due, now, None),
+        // A deferral into the past would be asked again at once, for ever.
+        Verdict::Defer(deferral) => (State::Deferred, deferral.until.max(now + 60), first(&deferral.because)),
+        Verdict::Hold(findings) => (State::Held, now, first(findings)),
+        Verdict::Deny(findings) => (State::Suppressed, now, first(findings)),
+    }
+}

@@ -1,0 +1,1124 @@
+//! The embedded store: one SQLite file in WAL mode with full synchronisation, one writer.
+//!
+//! The writer is a thread of its own. Steps that wait when it begins a transaction are committed together,
+//! each in a savepoint, so that a burst costs one flush of the disk and a step that fails takes no other
+//! with it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use policy::contract::types::{PastMessage, Purpose, Survey};
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use twilio::{MessageBody, MessageStatus, PhoneNumber};
+
+use super::{
+    Committed, Decided, DecisionRow, OptOut, Outcome, Received, Report, Step, Task, Understood, Waiting,
+    WriteBack,
+};
+use crate::clock::Clock;
+use crate::floor;
+use crate::ledger::{self, GENESIS, Head, Row, Tampered, Verifier};
+use crate::outbox::{Message, NewMessage, Reason, State};
+use crate::vocabulary::{Word, channel};
+
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// The schema's version. Migrations only go forward.
+const VERSION: i64 = 1;
+
+/// Steps that are committed together at most.
+const BATCH: usize = 64;
+
+/// Why the store did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database could not be opened.
+    #[error("open the database `{path}`")]
+    Open {
+        /// Where.
+        path: String,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The database is from another version.
+    #[error(
+        "the database has schema version {found}, and this version of Consentry reads {VERSION}; start the version that wrote it"
+    )]
+    Version {
+        /// Its version.
+        found: i64,
+    },
+    /// A statement failed.
+    #[error("read or write the database")]
+    Sql(#[from] rusqlite::Error),
+    /// A value in the database is not what was written there.
+    #[error("the database holds a `{what}` that cannot be read")]
+    Damaged {
+        /// What.
+        what: &'static str,
+    },
+    /// The writer has ended.
+    #[error("the database's writer has ended; the log says why")]
+    Closed,
+    /// Randomness is missing.
+    #[error("ask the system for randomness")]
+    Random,
+}
+
+type Reply = oneshot::Sender<Result<Committed, StoreError>>;
+
+/// The store.
+#[derive(Clone)]
+pub struct Sqlite {
+    steps: mpsc::Sender<(Step, Reply)>,
+    reader: Arc<Mutex<Connection>>,
+}
+
+impl std::fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sqlite").finish_non_exhaustive()
+    }
+}
+
+impl Sqlite {
+    /// Opens the database, and makes it when it is not there.
+    pub fn open(path: &Path, clock: Clock) -> Result<Sqlite, StoreError> {
+        let named = |source| StoreError::Open { path: path.display().to_string(), source };
+        let mut writer = Connection::open(path).map_err(named)?;
+        settle(&mut writer)?;
+        let reader = Connection::open(path).map_err(named)?;
+        reader.pragma_update(None, "query_only", true)?;
+        let (steps, waiting) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || write(&mut writer, &waiting, &clock))
+            .map_err(|_| StoreError::Closed)?;
+        Ok(Sqlite { steps, reader: Arc::new(Mutex::new(reader)) })
+    }
+
+    /// Commits a step. When this returns, the step is on the disk.
+    pub async fn commit(&self, step: Step) -> Result<Committed, StoreError> {
+        let (reply, committed) = oneshot::channel();
+        self.steps.send((step, reply)).map_err(|_| StoreError::Closed)?;
+        committed.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Reads are short and by index, so they are done where they are asked for.
+    fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        query(&self.reader.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Messages to decide: planned or deferred, and due to be looked at.
+    pub fn undecided(&self, now: u32, limit: u32) -> Result<Vec<Message>, StoreError> {
+        self.read(|db| {
+            messages(
+                db,
+                "WHERE state IN ('planned', 'deferred') AND look_at <= ?1 ORDER BY look_at, id LIMIT ?2",
+                params![now, limit],
+            )
+        })
+    }
+
+    /// When the next message is looked at, if any waits.
+    pub fn next_look(&self) -> Result<Option<u32>, StoreError> {
+        self.read(|db| {
+            let next = "SELECT MIN(look_at) FROM message \
+                        WHERE state IN ('planned', 'deferred', 'due', 'claimed', 'submitting')";
+            let write_back = "SELECT MIN(look_at) FROM write_back WHERE state = 'new'";
+            let next: Option<u32> = db.query_row(next, [], |row| row.get(0))?;
+            let write_back: Option<u32> = db.query_row(write_back, [], |row| row.get(0))?;
+            Ok(next.into_iter().chain(write_back).min())
+        })
+    }
+
+    /// One message.
+    pub fn message(&self, id: &str) -> Result<Option<Message>, StoreError> {
+        self.read(|db| Ok(messages(db, "WHERE id = ?1", [id])?.pop()))
+    }
+
+    /// Messages, newest first; of a record, if one is given.
+    pub fn log(&self, project: Option<&str>, record: Option<&str>) -> Result<Vec<Message>, StoreError> {
+        self.read(|db| {
+            messages(
+                db,
+                "WHERE (?1 IS NULL OR project = ?1) AND (?2 IS NULL OR record = ?2) ORDER BY id DESC LIMIT 1000",
+                params![project, record],
+            )
+        })
+    }
+
+    /// Inbound messages that were not interpreted yet, oldest first.
+    pub fn uninterpreted(&self, limit: u32) -> Result<Vec<Waiting>, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT sid, project, number, body, provider, at, tries FROM inbound \
+                 WHERE state = 'new' ORDER BY at, sid LIMIT ?1",
+            )?;
+            let rows = query.query_map([limit], |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get::<_, String>(2)?,
+                    row.get::<_, String>(3)?,
+                    row.get(4)?,
+                    row.get(5)?,
+                    row.get(6)?,
+                ))
+            })?;
+            rows.map(|row| {
+                let (sid, project, phone, body, provider, at, tries) = row?;
+                let body = MessageBody::from(body);
+                Ok(Waiting { sid, project, number: number(&phone)?, body, provider, at, tries })
+            })
+            .collect()
+        })
+    }
+
+    /// The opt-outs in force for a number, as a project is bound by them.
+    pub fn opt_outs(&self, phone: &PhoneNumber, project: &str) -> Result<Vec<OptOut>, StoreError> {
+        self.read(|db| {
+            opt_outs(
+                db,
+                "WHERE number = ?1 AND project IN ('', ?2) AND ended IS NULL ORDER BY at",
+                params![phone.expose(), project],
+            )
+        })
+    }
+
+    /// Every opt-out there ever was, oldest first.
+    pub fn all_opt_outs(&self) -> Result<Vec<OptOut>, StoreError> {
+        self.read(|db| opt_outs(db, "ORDER BY at, number", []))
+    }
+
+    /// What was sent to a number, newest first, at most 50.
+    pub fn recent(&self, phone: &PhoneNumber) -> Result<Vec<PastMessage>, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT submitted, purpose, method FROM message WHERE address = ?1 AND submitted IS NOT NULL \
+                 AND state IN ('submitting', 'accepted', 'sent', 'delivered', 'undelivered', 'unknown') \
+                 ORDER BY submitted DESC LIMIT 50",
+            )?;
+            let rows = query.query_map([phone.expose()], |row| {
+                Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+            })?;
+            rows.map(|row| {
+                let (at, purpose, method) = row?;
+                Ok(PastMessage { at, purpose: word(&purpose, "purpose")?, method: word(&method, "method")? })
+            })
+            .collect()
+        })
+    }
+
+    /// What became of the last messages to a number: when, Twilio's word, Twilio's code.
+    pub fn deliveries(
+        &self,
+        phone: &PhoneNumber,
+        limit: u32,
+    ) -> Result<Vec<(u32, String, Option<u32>)>, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT submitted, COALESCE(provider_status, state), error_code FROM message \
+                 WHERE address = ?1 AND submitted IS NOT NULL ORDER BY submitted DESC LIMIT ?2",
+            )?;
+            let rows = query.query_map(params![phone.expose(), limit.min(50)], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Surveys to which a record has an unanswered invitation.
+    pub fn open_invitations(&self, project: &str, record: &str) -> Result<Vec<Survey>, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT DISTINCT survey FROM message WHERE project = ?1 AND record = ?2 AND survey IS NOT NULL \
+                 AND state IN ('accepted', 'sent', 'delivered') ORDER BY survey",
+            )?;
+            let rows = query.query_map([project, record], |row| row.get::<_, String>(0))?;
+            rows.map(|row| read_json(&row?, "survey")).collect()
+        })
+    }
+
+    /// The records of a project that hold a number.
+    pub fn records_of(&self, project: &str, phone: &PhoneNumber) -> Result<Vec<String>, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT record FROM phone WHERE project = ?1 AND number = ?2 ORDER BY record",
+            )?;
+            let rows = query.query_map([project, phone.expose()], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Writes to REDCap that are to be done.
+    pub fn write_backs(&self, now: u32, limit: u32) -> Result<Vec<WriteBack>, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT id, project, record, field_values, tries FROM write_back \
+                 WHERE state = 'new' AND look_at <= ?1 ORDER BY look_at, id LIMIT ?2",
+            )?;
+            let rows = query.query_map([now, limit], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, String>(3)?, row.get(4)?))
+            })?;
+            rows.map(|row| {
+                let (id, project, record, values, tries) = row?;
+                Ok(WriteBack { id, project, record, values: read_json(&values, "write-back")?, tries })
+            })
+            .collect()
+        })
+    }
+
+    /// Tasks that wait for a person, oldest first.
+    pub fn tasks(&self) -> Result<Vec<Task>, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT id, kind, project, sentence, at FROM task WHERE resolved IS NULL ORDER BY at, id",
+            )?;
+            let rows = query.query_map([], |row| {
+                Ok(Task {
+                    id: row.get(0)?,
+                    kind: row.get(1)?,
+                    project: row.get(2)?,
+                    sentence: row.get(3)?,
+                    at: row.get(4)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// A figure.
+    pub fn figure(&self, name: &str) -> Result<u64, StoreError> {
+        self.read(|db| {
+            let value = db
+                .query_row("SELECT value FROM figure WHERE name = ?1", [name], |row| row.get::<_, i64>(0))
+                .optional()?;
+            Ok(value.and_then(|value| value.try_into().ok()).unwrap_or(0))
+        })
+    }
+
+    /// The ledger's rows about a subject, in order: kind, instant, public part.
+    pub fn story(&self, subject: &str) -> Result<Vec<(String, u32, Value)>, StoreError> {
+        self.read(|db| {
+            let mut query =
+                db.prepare_cached("SELECT kind, at, public FROM ledger WHERE subject = ?1 ORDER BY seq")?;
+            let rows =
+                query.query_map([subject], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)))?;
+            rows.map(|row| {
+                let (kind, at, public) = row?;
+                Ok((kind, at, read_json(&public, "ledger row")?))
+            })
+            .collect()
+        })
+    }
+
+    /// Verifies the whole ledger, and that it holds an exported head.
+    pub fn verify(&self, head: Option<Head>) -> Result<Result<Head, Tampered>, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare(
+                "SELECT seq, at, kind, subject, public, commitment, key, private, hash FROM ledger ORDER BY seq",
+            )?;
+            let rows = query.query_map([], |row| {
+                Ok(Row {
+                    seq: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0),
+                    at: row.get(1)?,
+                    kind: row.get(2)?,
+                    subject: row.get(3)?,
+                    public: row.get(4)?,
+                    commitment: row.get(5)?,
+                    key: row.get(6)?,
+                    private: row.get(7)?,
+                    hash: row.get(8)?,
+                })
+            })?;
+            let mut verifier = Verifier::expecting(head);
+            for row in rows {
+                if let Err(tampered) = verifier.row(&row?) {
+                    return Ok(Err(tampered));
+                }
+            }
+            Ok(verifier.end())
+        })
+    }
+}
+
+fn settle(db: &mut Connection) -> Result<(), StoreError> {
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.busy_timeout(std::time::Duration::from_secs(10))?;
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match found {
+        0 => {
+            let tx = db.transaction()?;
+            tx.execute_batch(SCHEMA)?;
+            tx.pragma_update(None, "user_version", VERSION)?;
+            tx.commit()?;
+            Ok(())
+        }
+        VERSION => Ok(()),
+        found => Err(StoreError::Version { found }),
+    }
+}
+
+/// The writer: takes what waits, commits it together, answers.
+fn write(db: &mut Connection, waiting: &mpsc::Receiver<(Step, Reply)>, clock: &Clock) {
+    while let Ok(first) = waiting.recv() {
+        let mut batch = vec![first];
+        batch.extend(waiting.try_iter().take(BATCH - 1));
+        let (steps, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let now = clock.seconds();
+        let results = commit_all(db, steps, now);
+        match results {
+            Ok(results) => {
+                for (reply, result) in replies.into_iter().zip(results) {
+                    // Whoever asked may have gone; the step is committed all the same.
+                    let _ = reply.send(result);
+                }
+            }
+            Err(error) => {
+                // The transaction itself failed: nothing of the batch is in the database.
+                tracing::error!(%error, "the database took nothing");
+                for reply in replies {
+                    let _ = reply.send(Err(StoreError::Closed));
+                }
+            }
+        }
+    }
+}
+
+fn commit_all(
+    db: &mut Connection,
+    steps: Vec<Step>,
+    now: u32,
+) -> Result<Vec<Result<Committed, StoreError>>, rusqlite::Error> {
+    let mut tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let mut results = Vec::with_capacity(steps.len());
+    for step in steps {
+        let savepoint = tx.savepoint()?;
+        let result = Writing { db: &savepoint, now }.step(step);
+        if result.is_ok() {
+            savepoint.commit()?;
+        } else {
+            savepoint.finish()?;
+        }
+        results.push(result);
+    }
+    tx.commit()?;
+    Ok(results)
+}
+
+/// A step being written.
+struct Writing<'a> {
+    db: &'a Connection,
+    now: u32,
+}
+
+impl Writing<'_> {
+    fn step(&self, step: Step) -> Result<Committed, StoreError> {
+        match step {
+            Step::Plan(messages) => self.plan(messages).map(Committed::Planned),
+            Step::Decide(decided) => self.decide(*decided),
+            Step::Claim { limit, until } => self.claim(limit, until),
+            Step::Submit { id, version, ceiling, decisions } => {
+                self.submit(&id, version, ceiling, &decisions)
+            }
+            Step::Settle { id, outcome } => self.settle(&id, outcome),
+            Step::Report(report) => self.report(&report),
+            Step::Receive(received) => self.receive(&received),
+            Step::Understand(understood) => self.understand(*understood),
+            Step::Misunderstand { sid, why, decisions, give_up } => {
+                self.misunderstand(&sid, &why, &decisions, give_up)
+            }
+            Step::Phones { project, pairs } => self.phones(&project, &pairs),
+            Step::WriteBack { id, error, again } => self.write_back(&id, error.as_deref(), again),
+            Step::Resolve { id, resolution } => self.resolve(&id, &resolution),
+            Step::Stop { project, why } => self.stop(&project, why.as_deref()),
+            Step::Note { kind, subject, public } => {
+                self.ledger(kind, &subject, &public, None)?;
+                Ok(Committed::Done)
+            }
+            Step::Count(name) => {
+                let value: i64 = self.db.query_row(
+                    "INSERT INTO figure (name, value) VALUES (?1, 1) \
+                     ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
+                    [name],
+                    |row| row.get(0),
+                )?;
+                Ok(Committed::Count(value.try_into().unwrap_or(0)))
+            }
+        }
+    }
+
+    fn plan(&self, messages: Vec<NewMessage>) -> Result<Vec<String>, StoreError> {
+        let mut planned = Vec::new();
+        let mut insert = self.db.prepare_cached(
+            "INSERT INTO message (id, occasion, project, purpose, record, survey, wording, number, cause, depth, \
+             due, not_after, state, version, look_at, address, attempts, changed) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'planned', 1, ?11, ?8, '[]', ?13) \
+             ON CONFLICT (occasion) DO NOTHING",
+        )?;
+        for new in messages {
+            let id = self.id()?;
+            let survey = new.survey.as_ref().map(|survey| json(&survey));
+            let inserted = insert.execute(params![
+                id,
+                new.occasion,
+                new.project,
+                new.purpose.word(),
+                new.record,
+                survey,
+                new.wording,
+                new.number.as_ref().map(PhoneNumber::expose),
+                new.cause,
+                new.depth,
+                new.due,
+                new.not_after,
+                self.now,
+            ])?;
+            if inserted == 1 {
+                let public = json!({
+                    "occasion": new.occasion, "project": new.project, "purpose": new.purpose.word(),
+                    "record": new.record, "due": new.due, "cause": new.cause,
+                });
+                self.ledger("occasion", &id, &public, None)?;
+                planned.push(id);
+            }
+        }
+        Ok(planned)
+    }
+
+    fn decide(&self, decided: Decided) -> Result<Committed, StoreError> {
+        let Some(message) = self.message(&decided.id)? else { return Ok(Committed::Stale) };
+        if message.version != decided.version || !message.state.may_become(decided.state) {
+            return Ok(Committed::Stale);
+        }
+        for decision in &decided.decisions {
+            self.ledger("decision", &decided.id, &decision.public, Some(&decision.record))?;
+        }
+        self.db.execute(
+            "UPDATE message SET state = ?2, version = version + 1, look_at = ?3, draft = ?4, method = ?5, \
+             address = COALESCE(?6, address), reason = ?7, changed = ?8 WHERE id = ?1",
+            params![
+                decided.id,
+                decided.state.name(),
+                decided.look_at,
+                decided.draft.as_ref().map(json),
+                decided.draft.as_ref().map(|draft| draft.method.word()),
+                decided.draft.as_ref().map(address),
+                decided.reason.as_ref().map(json),
+                self.now,
+            ],
+        )?;
+        let public = json!({
+            "state": decided.state.name(), "reason": decided.reason, "evidence": decided.evidence,
+            "again": (decided.state == State::Deferred).then_some(decided.look_at),
+        });
+        let body = decided.draft.as_ref().map(|draft| draft.body.as_bytes());
+        self.ledger(decided.state.name(), &decided.id, &public, body)?;
+        if let Some(record) = &message.new.record {
+            for (index, values) in decided.writes.iter().enumerate() {
+                let cause = format!("{}/{}/{index}", decided.id, decided.version);
+                self.plan_write(&cause, &message.new.project, record, values)?;
+            }
+        }
+        self.plan(decided.messages)?;
+        Ok(Committed::Done)
+    }
+
+    /// Claims whose lease has ended are claimed again: their bytes never left, since that is another state.
+    /// A submission whose lease has ended was cut off, and nobody knows what left.
+    fn claim(&self, limit: u32, until: u32) -> Result<Committed, StoreError> {
+        for cut_off in messages(self.db, "WHERE state = 'submitting' AND look_at <= ?1", [self.now])? {
+            let why = Reason::new(
+                "send.unknown",
+                "Consentry ended while it was being sent; it is never sent again, and Twilio's report settles it",
+            );
+            self.advance(&cut_off, State::Unknown, self.now, Some(&why))?;
+            self.plan_task("unknown-send", &cut_off.new.project, &cut_off.id, None, &why.sentence)?;
+        }
+        let claimed: Vec<String> = {
+            let mut claim = self.db.prepare_cached(
+                "UPDATE message SET state = 'claimed', version = version + 1, look_at = ?2, changed = ?1 \
+                 WHERE id IN (SELECT id FROM message WHERE state IN ('due', 'claimed') AND look_at <= ?1 \
+                              ORDER BY look_at, id LIMIT ?3) RETURNING id",
+            )?;
+            let rows = claim.query_map(params![self.now, until, limit], |row| row.get(0))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        let mut found = Vec::new();
+        for id in claimed {
+            found.extend(self.message(&id)?);
+        }
+        Ok(Committed::Claimed(found))
+    }
+
+    /// The floor's last look and the step to `submitting` are one transaction: a STOP is either before it,
+    /// and seen, or after it, and too late for a text that is on the wire.
+    fn submit(
+        &self,
+        id: &str,
+        version: i64,
+        ceiling: u32,
+        decisions: &[DecisionRow],
+    ) -> Result<Committed, StoreError> {
+        let Some(message) = self.message(id)? else { return Ok(Committed::Stale) };
+        if message.version != version || message.state != State::Claimed {
+            return Ok(Committed::Stale);
+        }
+        let Some(draft) = &message.draft else { return Ok(Committed::Stale) };
+        for decision in decisions {
+            self.ledger("decision", id, &decision.public, Some(&decision.record))?;
+        }
+        let phone = address(draft);
+        let project = &message.new.project;
+        let count = |sql: &str, params: &[&dyn rusqlite::ToSql]| -> Result<u32, StoreError> {
+            Ok(self.db.query_row(sql, params, |row| row.get(0))?)
+        };
+        let facts = floor::AtSubmission {
+            now: self.now,
+            not_after: message.new.not_after,
+            purpose: message.new.purpose,
+            opted_out: count(
+                "SELECT COUNT(*) FROM opt_out WHERE number = ?1 AND channel = ?2 AND project IN ('', ?3) \
+                 AND ended IS NULL",
+                &[&phone, &channel(draft.method).word(), project],
+            )? > 0,
+            unread: count("SELECT COUNT(*) FROM inbound WHERE number = ?1 AND state = 'new'", &[&phone])? > 0,
+            unclear: count("SELECT COUNT(*) FROM task WHERE number = ?1 AND resolved IS NULL", &[&phone])?
+                > 0,
+            stopped: self
+                .db
+                .query_row("SELECT why FROM stop WHERE project IN ('', ?1)", [project], |row| row.get(0))
+                .optional()?,
+            texts_today: count(
+                "SELECT COUNT(*) FROM message WHERE address = ?1 AND submitted > ?2",
+                &[&phone, &self.now.saturating_sub(86_400)],
+            )?,
+            same_text_today: count(
+                "SELECT COUNT(*) FROM message WHERE address = ?1 AND submitted > ?2 AND purpose = ?3 \
+                 AND json_extract(draft, '$.body') = ?4",
+                &[&phone, &self.now.saturating_sub(86_400), &message.new.purpose.word(), &draft.body],
+            )?,
+            ceiling,
+        };
+        if let Err(stop) = floor::at_submission(&facts) {
+            self.advance(&message, stop.state, stop.look_at.unwrap_or(self.now), Some(&stop.reason))?;
+            return Ok(Committed::Stopped(stop.reason));
+        }
+        self.db.execute(
+            "UPDATE message SET state = 'submitting', version = version + 1, submitted = ?2, changed = ?2 \
+             WHERE id = ?1",
+            params![id, self.now],
+        )?;
+        self.ledger("submitting", id, &json!({}), None)?;
+        Ok(Committed::Done)
+    }
+
+    fn settle(&self, id: &str, outcome: Outcome) -> Result<Committed, StoreError> {
+        let Some(message) = self.message(id)? else { return Ok(Committed::Stale) };
+        match outcome {
+            Outcome::Accepted { sid, status } => {
+                self.db
+                    .execute("UPDATE message SET sid = COALESCE(sid, ?2) WHERE id = ?1", params![id, sid])?;
+                self.ledger("accepted", id, &json!({ "sid": sid, "status": status.as_str() }), None)?;
+                self.progress(&message, &status, None)?;
+            }
+            // A status callback may have come before the answer that we then did not get.
+            _ if message.state != State::Submitting => return Ok(Committed::Stale),
+            Outcome::Again { at, attempt, code, why } => {
+                let mut attempts = message.attempts.clone();
+                attempts.extend(attempt);
+                self.db.execute(
+                    "UPDATE message SET attempts = ?2, error_code = ?3, submitted = NULL WHERE id = ?1",
+                    params![id, json(&attempts), code],
+                )?;
+                self.advance(&message, State::Deferred, at, Some(&why))?;
+            }
+            Outcome::Refused { code, why, opted_out } => {
+                self.db.execute(
+                    "UPDATE message SET error_code = ?2, submitted = NULL WHERE id = ?1",
+                    params![id, code],
+                )?;
+                self.advance(&message, State::Failed, self.now, Some(&why))?;
+                if opted_out && let Some(draft) = &message.draft {
+                    self.provider_opt_out(&message, &address(draft), code)?;
+                }
+            }
+            Outcome::Held { code, why } => {
+                self.db.execute(
+                    "UPDATE message SET error_code = ?2, submitted = NULL WHERE id = ?1",
+                    params![id, code],
+                )?;
+                // The way from `submitting` to a person goes by `deferred`: it is a definite no.
+                self.advance(&message, State::Deferred, self.now, Some(&why))?;
+                if let Some(message) = self.message(id)? {
+                    self.advance(&message, State::Held, self.now, Some(&why))?;
+                }
+                self.plan_task("held-message", &message.new.project, id, None, &why.sentence)?;
+            }
+            Outcome::Unknown { why } => {
+                self.advance(&message, State::Unknown, self.now, Some(&why))?;
+                self.plan_task("unknown-send", &message.new.project, id, None, &why.sentence)?;
+            }
+        }
+        Ok(Committed::Done)
+    }
+
+    fn report(&self, report: &Report) -> Result<Committed, StoreError> {
+        let by_sid = messages(self.db, "WHERE sid = ?1", [&report.sid])?.pop();
+        let message = match (by_sid, &report.id) {
+            (Some(message), _) => message,
+            // The id in the callback's URL finds a message whose answer we never saw.
+            (None, Some(id)) => match self.message(id)? {
+                Some(message) if message.sid.is_none() && message.state.may_have_reached() => {
+                    self.db.execute("UPDATE message SET sid = ?2 WHERE id = ?1", params![id, report.sid])?;
+                    message
+                }
+                _ => return Ok(Committed::Stale),
+            },
+            (None, None) => return Ok(Committed::Stale),
+        };
+        if message.state == State::Unknown {
+            let settled = "Twilio reported on it: it was sent";
+            self.db.execute(
+                "UPDATE task SET resolved = ?2, resolution = ?3 WHERE cause = ?1 AND resolved IS NULL",
+                params![message.id, self.now, settled],
+            )?;
+        }
+        self.progress(&message, &report.status, report.code)?;
+        if let Some(code) = report.code.filter(|code| twilio::is_opt_out(*code))
+            && let Some(draft) = &message.draft
+        {
+            self.provider_opt_out(&message, &address(draft), Some(code))?;
+        }
+        Ok(Committed::Done)
+    }
+
+    /// Moves a message forward to where Twilio's status puts it. What comes late is recorded, not applied.
+    fn progress(
+        &self,
+        message: &Message,
+        status: &MessageStatus,
+        code: Option<u32>,
+    ) -> Result<(), StoreError> {
+        let before = message.provider_status.as_deref().map(MessageStatus::from);
+        let last = before.map_or_else(|| status.clone(), |before| before.later(status.clone()));
+        let next = State::of(&last);
+        let state = if message.state.may_become(next) { next } else { message.state };
+        let reason = code
+            .and_then(twilio::explain)
+            .map(|known| Reason::new("delivery", format!("{}; {}", known.sentence, known.advice)));
+        self.db.execute(
+            "UPDATE message SET state = ?2, version = version + 1, provider_status = ?3, \
+             error_code = COALESCE(?4, error_code), reason = COALESCE(?5, reason), changed = ?6 WHERE id = ?1",
+            params![message.id, state.name(), last.as_str(), code, reason.as_ref().map(json), self.now],
+        )?;
+        let public = json!({ "status": status.as_str(), "code": code, "state": state.name() });
+        self.ledger("status", &message.id, &public, None)
+    }
+
+    /// Twilio knows of an opt-out that we did not see: it is the same opt-out.
+    fn provider_opt_out(&self, message: &Message, phone: &str, code: Option<u32>) -> Result<(), StoreError> {
+        let code = code.map_or_else(String::new, |code| format!(" (error {code})"));
+        self.opt_out(phone, &message.new.project, &format!("Twilio{code}"), Some(&message.id))
+    }
+
+    fn receive(&self, received: &Received) -> Result<Committed, StoreError> {
+        let inserted = self.db.execute(
+            "INSERT INTO inbound (sid, project, number, body, provider, at, state, tries) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'new', 0) ON CONFLICT (sid) DO NOTHING",
+            params![
+                received.sid,
+                received.project,
+                received.number.expose(),
+                received.body.expose(),
+                received.provider,
+                self.now,
+            ],
+        )?;
+        if inserted == 0 {
+            return Ok(Committed::Stale);
+        }
+        let public = json!({ "project": received.project, "provider": received.provider });
+        let private = json!({ "from": received.number.expose(), "body": received.body.expose() }).to_string();
+        self.ledger("inbound", &received.sid, &public, Some(private.as_bytes()))?;
+        if let Some(reason) = &received.stop {
+            let phone = received.number.expose();
+            self.opt_out(phone, &received.project, &reason.sentence, Some(&received.sid))?;
+        }
+        Ok(Committed::Done)
+    }
+
+    fn understand(&self, understood: Understood) -> Result<Committed, StoreError> {
+        let known = self
+            .db
+            .query_row(
+                "UPDATE inbound SET state = 'done', intent = ?2 WHERE sid = ?1 AND state = 'new' \
+                 RETURNING number, project",
+                params![understood.sid, understood.intent],
+                |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
+            )
+            .optional()?;
+        let Some((phone, project)) = known else { return Ok(Committed::Stale) };
+        for decision in &understood.decisions {
+            self.ledger("decision", &understood.sid, &decision.public, Some(&decision.record))?;
+        }
+        let public = json!({ "intent": understood.intent, "reason": understood.reason });
+        self.ledger("understood", &understood.sid, &public, None)?;
+        if let Some(scope) = &understood.stop {
+            let source = understood.reason.as_ref().map_or("STOP", |reason| &reason.sentence);
+            self.opt_out(&phone, scope, source, Some(&understood.sid))?;
+        }
+        if understood.start {
+            self.db.execute(
+                "UPDATE opt_out SET ended = ?2 WHERE number = ?1 AND channel = 'sms' AND ended IS NULL",
+                params![phone, self.now],
+            )?;
+            self.ledger("opt-in", &understood.sid, &json!({}), Some(phone.as_bytes()))?;
+        }
+        if let Some((kind, sentence)) = &understood.task {
+            self.plan_task(kind, &project, &understood.sid, Some(&phone), sentence)?;
+        }
+        for (index, (record, values)) in understood.writes.iter().enumerate() {
+            self.plan_write(&format!("{}/{index}", understood.sid), &project, record, values)?;
+        }
+        self.plan(understood.messages)?;
+        Ok(Committed::Done)
+    }
+
+    fn misunderstand(
+        &self,
+        sid: &str,
+        why: &Reason,
+        decisions: &[DecisionRow],
+        give_up: bool,
+    ) -> Result<Committed, StoreError> {
+        for decision in decisions {
+            self.ledger("decision", sid, &decision.public, Some(&decision.record))?;
+        }
+        let state = if give_up { "done" } else { "new" };
+        let (phone, project): (String, String) = self.db.query_row(
+            "UPDATE inbound SET state = ?2, tries = tries + 1 WHERE sid = ?1 RETURNING number, project",
+            params![sid, state],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        if give_up {
+            self.ledger("not-understood", sid, &json!({ "reason": why }), None)?;
+            self.plan_task("unread-reply", &project, sid, Some(&phone), &why.sentence)?;
+        }
+        Ok(Committed::Done)
+    }
+
+    fn phones(
+        &self,
+        project: &str,
+        pairs: &[(String, Option<PhoneNumber>)],
+    ) -> Result<Committed, StoreError> {
+        for (record, phone) in pairs {
+            match phone {
+                Some(phone) => self.db.execute(
+                    "INSERT INTO phone (project, record, number) VALUES (?1, ?2, ?3) \
+                     ON CONFLICT (project, record) DO UPDATE SET number = excluded.number",
+                    params![project, record, phone.expose()],
+                )?,
+                None => self
+                    .db
+                    .execute("DELETE FROM phone WHERE project = ?1 AND record = ?2", [project, record])?,
+            };
+        }
+        Ok(Committed::Done)
+    }
+
+    fn write_back(&self, id: &str, error: Option<&str>, again: u32) -> Result<Committed, StoreError> {
+        let state = if error.is_some() { "new" } else { "done" };
+        let cause: Option<String> = self
+            .db
+            .query_row(
+                "UPDATE write_back SET state = ?2, tries = tries + 1, error = ?3, look_at = ?4 \
+                 WHERE id = ?1 AND state = 'new' RETURNING cause",
+                params![id, state, error, again],
+                |row| row.get(0),
+            )
+            .optional()?;
+        let Some(cause) = cause else { return Ok(Committed::Stale) };
+        if error.is_none() {
+            self.ledger("written", id, &json!({ "cause": cause }), None)?;
+        }
+        Ok(Committed::Done)
+    }
+
+    fn resolve(&self, id: &str, resolution: &str) -> Result<Committed, StoreError> {
+        let resolved = self.db.execute(
+            "UPDATE task SET resolved = ?2, resolution = ?3 WHERE id = ?1 AND resolved IS NULL",
+            params![id, self.now, resolution],
+        )?;
+        if resolved == 0 {
+            return Ok(Committed::Stale);
+        }
+        self.ledger("task-resolved", id, &json!({ "resolution": resolution }), None)?;
+        Ok(Committed::Done)
+    }
+
+    fn stop(&self, project: &str, why: Option<&str>) -> Result<Committed, StoreError> {
+        match why {
+            Some(why) => self.db.execute(
+                "INSERT INTO stop (project, at, why) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT (project) DO UPDATE SET at = excluded.at, why = excluded.why",
+                params![project, self.now, why],
+            )?,
+            None => self.db.execute("DELETE FROM stop WHERE project = ?1", [project])?,
+        };
+        let kind = if why.is_some() { "stopped" } else { "resumed" };
+        self.ledger(kind, project, &json!({ "why": why }), None)?;
+        Ok(Committed::Done)
+    }
+
+    /// Writes an opt-out, once, and takes back what was not sent yet.
+    fn opt_out(
+        &self,
+        phone: &str,
+        project: &str,
+        source: &str,
+        cause: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let in_force: u32 = self.db.query_row(
+            "SELECT COUNT(*) FROM opt_out WHERE number = ?1 AND channel = 'sms' AND project IN ('', ?2) \
+             AND ended IS NULL",
+            [phone, project],
+            |row| row.get(0),
+        )?;
+        if in_force == 0 {
+            self.db.execute(
+                "INSERT INTO opt_out (number, channel, project, at, source, cause) \
+                 VALUES (?1, 'sms', ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET ended = NULL",
+                params![phone, project, self.now, source, cause],
+            )?;
+            let public = json!({ "project": project, "source": source });
+            self.ledger("opt-out", cause.unwrap_or(""), &public, Some(phone.as_bytes()))?;
+        }
+        // The confirmation and the answer to HELP are what may still go out, and the floor says when.
+        let open = messages(
+            self.db,
+            "WHERE address = ?1 AND (?2 = '' OR project = ?2) \
+             AND state IN ('planned', 'deferred', 'due', 'claimed', 'held') \
+             AND purpose NOT IN ('opt-out-confirmation', 'help')",
+            params![phone, project],
+        )?;
+        for message in open {
+            self.advance(&message, State::Suppressed, self.now, Some(&floor::opted_out()))?;
+        }
+        Ok(())
+    }
+
+    /// Moves a message, and says so in the ledger.
+    fn advance(
+        &self,
+        message: &Message,
+        state: State,
+        look_at: u32,
+        reason: Option<&Reason>,
+    ) -> Result<(), StoreError> {
+        if !message.state.may_become(state) {
+            return Ok(());
+        }
+        self.db.execute(
+            "UPDATE message SET state = ?2, version = version + 1, look_at = ?3, reason = ?4, changed = ?5 \
+             WHERE id = ?1",
+            params![message.id, state.name(), look_at, reason.map(json), self.now],
+        )?;
+        self.ledger(state.name(), &message.id, &json!({ "reason": reason }), None)
+    }
+
+    fn plan_write(
+        &self,
+        cause: &str,
+        project: &str,
+        record: &str,
+        values: &[(String, String)],
+    ) -> Result<(), StoreError> {
+        self.db.execute(
+            "INSERT INTO write_back (id, cause, project, record, field_values, state, tries, look_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, 'new', 0, ?6) ON CONFLICT (cause) DO NOTHING",
+            params![self.id()?, cause, project, record, json(&values), self.now],
+        )?;
+        Ok(())
+    }
+
+    fn plan_task(
+        &self,
+        kind: &str,
+        project: &str,
+        cause: &str,
+        phone: Option<&str>,
+        sentence: &str,
+    ) -> Result<(), StoreError> {
+        let id = self.id()?;
+        let inserted = self.db.execute(
+            "INSERT INTO task (id, kind, project, cause, number, sentence, at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (cause) DO NOTHING",
+            params![id, kind, project, cause, phone, sentence, self.now],
+        )?;
+        if inserted == 1 {
+            let public = json!({ "kind": kind, "project": project, "sentence": sentence });
+            self.ledger("task", cause, &public, None)?;
+        }
+        Ok(())
+    }
+
+    fn message(&self, id: &str) -> Result<Option<Message>, StoreError> {
+        Ok(messages(self.db, "WHERE id = ?1", [id])?.pop())
+    }
+
+    /// Appends to the ledger. There is one writer, so the row before is the last one.
+    fn ledger(
+        &self,
+        kind: &str,
+        subject: &str,
+        public: &Value,
+        private: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        let (last, before): (i64, Vec<u8>) = self
+            .db
+            .prepare_cached("SELECT seq, hash FROM ledger ORDER BY seq DESC LIMIT 1")?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?
+            .unwrap_or((0, GENESIS.to_vec()));
+        let key: Option<[u8; 32]> = private.map(|_| random()).transpose()?;
+        let mut row = Row {
+            seq: u64::try_from(last).unwrap_or(0) + 1,
+            at: self.now,
+            kind: kind.into(),
+            subject: subject.into(),
+            public: public.to_string(),
+            commitment: key.zip(private).map(|(key, private)| ledger::commitment(&key, private)),
+            key: key.map(Vec::from),
+            private: private.map(Vec::from),
+            hash: Vec::new(),
+        };
+        row.hash = row.chained(&before).to_vec();
+        self.db
+            .prepare_cached(
+                "INSERT INTO ledger (seq, at, kind, subject, public, commitment, key, private, hash) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                last + 1,
+                row.at,
+                row.kind,
+                row.subject,
+                row.public,
+                row.commitment,
+                row.key,
+                row.private,
+                row.hash,
+            ])?;
+        Ok(())
+    }
+
+    /// A new id. It sorts by the clock's time, which the system's randomness then tells apart.
+    fn id(&self) -> Result<String, StoreError> {
+        let random: [u8; 16] = random()?;
+        Ok(ulid::Ulid::from_parts(u64::from(self.now) * 1000, u128::from_be_bytes(random)).to_string())
+    }
+}
+
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], StoreError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| StoreError::Random)?;
+    Ok(bytes)
+}
+
+const COLUMNS: &str = "id, occasion, project, purpose, record, survey, wording, number, cause, depth, due, \
+                       not_after, state, version, look_at, draft, sid, provider_status, error_code, reason, \
+                       attempts, changed";
+
+fn messages(db: &Connection, rest: &str, params: impl rusqlite::Params) -> Result<Vec<Message>, StoreError> {
+    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM message {rest}"))?;
+    let mut rows = query.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(message(row)?);
+    }
+    Ok(found)
+}
+
+fn message(row: &SqlRow<'_>) -> Result<Message, StoreError> {
+    let text = |column: &str| row.get::<_, Option<String>>(column);
+    let purpose: Purpose = word(&row.get::<_, String>("purpose")?, "purpose")?;
+    let state = State::read(&row.get::<_, String>("state")?).ok_or(StoreError::Damaged { what: "state" })?;
+    Ok(Message {
+        id: row.get("id")?,
+        new: NewMessage {
+            occasion: row.get("occasion")?,
+            project: row.get("project")?,
+            purpose,
+            record: row.get("record")?,
+            survey: text("survey")?.map(|json| read_json(&json, "survey")).transpose()?,
+            wording: row.get("wording")?,
+            number: text("number")?.map(|phone| number(&phone)).transpose()?,
+            cause: row.get("cause")?,
+            depth: row.get("depth")?,
+            due: row.get("due")?,
+            not_after: row.get("not_after")?,
+        },
+        state,
+        version: row.get("version")?,
+        look_at: row.get("look_at")?,
+        draft: text("draft")?.map(|json| read_json(&json, "draft")).transpose()?,
+        sid: row.get("sid")?,
+        provider_status: row.get("provider_status")?,
+        error_code: row.get("error_code")?,
+        reason: text("reason")?.map(|json| read_json(&json, "reason")).transpose()?,
+        attempts: read_json(&row.get::<_, String>("attempts")?, "attempts")?,
+        changed: row.get("changed")?,
+    })
+}
+
+fn opt_outs(db: &Connection, rest: &str, params: impl rusqlite::Params) -> Result<Vec<OptOut>, StoreError> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT number, channel, project, at, source, cause, ended FROM opt_out {rest}"
+    ))?;
+    let mut rows = query.query(params)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(OptOut {
+            number: number(&row.get::<_, String>(0)?)?,
+            channel: word(&row.get::<_, String>(1)?, "channel")?,
+            project: row.get(2)?,
+            at: row.get(3)?,
+            source: row.get(4)?,
+            cause: row.get(5)?,
+            ended: row.get(6)?,
+        });
+    }
+    Ok(found)
+}
+
+/// Where a draft goes, as the store finds it again.
+fn address(draft: &policy::contract::reviewer::Draft) -> String {
+    use policy::contract::types::Address;
+    match &draft.to {
+        Address::Phone(to) | Address::Email(to) => to.clone(),
+    }
+}
+
+fn number(text: &str) -> Result<PhoneNumber, StoreError> {
+    PhoneNumber::from_e164(text).map_err(|_| StoreError::Damaged { what: "phone number" })
+}
+
+fn word<W: Word>(text: &str, what: &'static str) -> Result<W, StoreError> {
+    W::read(text).ok_or(StoreError::Damaged { what })
+}
+
+/// Our own types always serialise; a null would be found damaged when it is read.
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".into())
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Damaged { what })
+}
