@@ -27,6 +27,8 @@ pub trait Policy {
 #[macro_export]
 macro_rules! template {
     ($policy:ty) => {
+        // A native build of a policy is a library for its tests; only a component has exports.
+        #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Component;
             impl $crate::about::exports::consentry::policy::about::Guest for Component {

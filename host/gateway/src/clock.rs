@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 /// Tells the time, and waits for it. The same gateway runs live and on stepped time.
@@ -10,11 +10,19 @@ use tokio::sync::watch;
 pub enum Clock {
     /// The machine's clock.
     System,
+    /// The machine's clock, set forward or back: a demonstration begins in the morning whenever it is shown.
+    Shifted(SignedDuration),
     /// A clock that stands still until it is moved.
     Stepped(watch::Sender<Timestamp>),
 }
 
 impl Clock {
+    /// The machine's clock, set so that it shows `at` now.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine")]
+    pub fn showing(at: Timestamp) -> Clock {
+        Clock::Shifted(at.duration_since(Timestamp::now()))
+    }
+
     /// A clock that stands at an instant.
     pub fn stepped(at: Timestamp) -> Clock {
         Clock::Stepped(watch::Sender::new(at))
@@ -25,6 +33,7 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         match self {
             Clock::System => Timestamp::now(),
+            Clock::Shifted(by) => Timestamp::now().saturating_add(*by).unwrap_or(Timestamp::MAX),
             Clock::Stepped(at) => *at.borrow(),
         }
     }
@@ -48,7 +57,7 @@ impl Clock {
     /// Waits until the clock shows `at`.
     pub async fn until(&self, at: Timestamp) {
         match self {
-            Clock::System => {
+            Clock::System | Clock::Shifted(_) => {
                 let wait = at.duration_since(self.now());
                 if let Ok(wait) = Duration::try_from(wait) {
                     tokio::time::sleep(wait).await;

@@ -526,7 +526,7 @@ fn keep(message: &Message, known: &Known, asked: Asked, decided: &mut Decided) {
                     depth: message.new.depth + 1,
                     due: known.now,
                     not_after: message.new.not_after,
-                })
+                });
             }
         }
     }

@@ -1,0 +1,175 @@
+//! The configuration: one TOML file for the daemon, and one for each project.
+//!
+//! Unknown keys are refused, and every problem is told at once, with its line and with help.
+
+mod project;
+mod reader;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gateway::project::Project;
+use miette::Diagnostic;
+use policy::Engine;
+use secrecy::SecretString;
+
+pub use reader::Problem;
+use reader::{File, Section};
+
+/// What the daemon is told.
+#[derive(Debug)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where Twilio and REDCap reach it.
+    pub public_url: String,
+    /// The database file.
+    pub database: PathBuf,
+    /// The secret in the address of REDCap's Data Entry Trigger.
+    pub trigger_secret: SecretString,
+    /// The projects.
+    pub projects: Vec<Project>,
+    /// What is not wrong, but should be known.
+    pub notes: Vec<String>,
+}
+
+/// Everything that is wrong with the configuration.
+#[derive(Debug, Diagnostic, thiserror::Error)]
+#[error("the configuration has {} problem{}", .problems.len(), if .problems.len() == 1 { "" } else { "s" })]
+#[diagnostic(help("nothing was started; mend these and start again"))]
+pub struct ConfigError {
+    /// Each of them.
+    #[related]
+    pub problems: Vec<Problem>,
+}
+
+/// A file of the configuration cannot be read at all.
+#[derive(Debug, Diagnostic, thiserror::Error)]
+#[error("cannot read `{path}`")]
+#[diagnostic(help("check that the file is there and that this user may read it"))]
+pub struct Unreadable {
+    path: String,
+    #[source]
+    source: std::io::Error,
+}
+
+/// Reads the daemon's file, the projects' files, and the policies that they name.
+pub fn read(path: &Path, engine: &Arc<Engine>) -> miette::Result<Config> {
+    let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+    let file = open(path)?;
+    let mut notes = Vec::new();
+    let daemon = file.read(|top| daemon(top, &folder));
+    let mut problems = file.problems();
+    let mut projects = Vec::new();
+    for name in daemon.projects {
+        let path = folder.join(&name);
+        let file = open(&path)?;
+        let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let project = file.read(|top| project::read(top, &folder, engine, &mut notes));
+        problems.extend(file.problems());
+        projects.extend(project);
+    }
+    match (daemon.listen, daemon.public_url, daemon.trigger_secret) {
+        (Some(listen), Some(public_url), Some(trigger_secret)) if problems.is_empty() => Ok(Config {
+            listen,
+            public_url,
+            database: folder.join(daemon.database.unwrap_or_else(|| "consentry.db".into())),
+            trigger_secret,
+            projects,
+            notes,
+        }),
+        _ => Err(ConfigError { problems }.into()),
+    }
+}
+
+/// Only the database's place, for commands that need nothing else.
+pub fn database(path: &Path) -> miette::Result<PathBuf> {
+    let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+    let file = open(path)?;
+    let daemon = file.read(|top| daemon(top, &folder));
+    Ok(folder.join(daemon.database.unwrap_or_else(|| "consentry.db".into())))
+}
+
+fn open(path: &Path) -> Result<File, Unreadable> {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(File::new(&name, text)),
+        Err(source) => Err(Unreadable { path: name, source }),
+    }
+}
+
+struct Daemon {
+    listen: Option<SocketAddr>,
+    public_url: Option<String>,
+    database: Option<String>,
+    trigger_secret: Option<SecretString>,
+    projects: Vec<String>,
+}
+
+fn daemon(top: &Section<'_>, folder: &Path) -> Daemon {
+    let listen = top.required("listen", top.text("listen"), "write listen = \"127.0.0.1:8080\"");
+    let listen = listen.and_then(|found| match found.value.parse() {
+        Ok(listen) => Some(listen),
+        Err(_) => {
+            top.say(
+                found.at,
+                "`listen` takes an address and a port",
+                "such as \"127.0.0.1:8080\"".to_owned(),
+            );
+            None
+        }
+    });
+    let public_url = top.required(
+        "public-url",
+        top.text("public-url"),
+        "the address at which Twilio reaches this daemon, such as \"https://texts.example.edu\"; webhook \
+         signatures are checked against it",
+    );
+    let public_url = public_url.and_then(|found| {
+        if found.value.starts_with("https://") || found.value.starts_with("http://127.0.0.1") {
+            Some(found.value.trim_end_matches('/').to_owned())
+        } else {
+            top.say(found.at, "`public-url` takes an https:// address", None);
+            None
+        }
+    });
+    let database = top.text("database").map(|found| found.value);
+    let trigger_secret = secret(top, "trigger-secret", folder);
+    let projects = top.required(
+        "projects",
+        top.texts("projects"),
+        "the projects' files, such as projects = [\"sleep.toml\"]",
+    );
+    let projects = projects.unwrap_or_default().into_iter().map(|found| found.value).collect();
+    Daemon { listen, public_url, database, trigger_secret, projects }
+}
+
+/// A secret is never in the configuration itself: it is read from a file, or from the environment.
+fn secret(section: &Section<'_>, key: &str, folder: &Path) -> Option<SecretString> {
+    let help = format!("write {key} = {{ file = \"{key}.txt\" }} or {key} = {{ env = \"NAME\" }}");
+    let found = section.section(key, |reference| {
+        let (file, env) = (reference.text("file"), reference.text("env"));
+        match (file, env) {
+            (Some(file), None) => match std::fs::read_to_string(folder.join(&file.value)) {
+                Ok(text) => Some(SecretString::from(text.trim())),
+                Err(error) => {
+                    reference.say(file.at, format!("cannot read the secret's file: {error}"), None);
+                    None
+                }
+            },
+            (None, Some(env)) => match std::env::var(&env.value) {
+                Ok(text) => Some(SecretString::from(text.trim())),
+                Err(_) => {
+                    reference.say(env.at, "there is no such variable in the environment", None);
+                    None
+                }
+            },
+            _ => {
+                reference.say(reference.at.clone(), format!("`{key}` takes a file or an env"), help.clone());
+                None
+            }
+        }
+    });
+    section.required(key, found.flatten(), &help)
+}

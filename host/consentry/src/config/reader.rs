@@ -1,0 +1,302 @@
+//! Reading TOML so that every problem is told at once, with its line and what to write instead. Deriving
+//! this would stop at the first mistake.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// One problem of a configuration file.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    at: Range<usize>,
+    sentence: String,
+    help: Option<String>,
+    source: NamedSource<String>,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Diagnostic for Problem {
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(std::iter::once(LabeledSpan::underline(self.at.clone()))))
+    }
+}
+
+impl Problem {
+    /// The line, counted from 1.
+    pub fn line(&self) -> usize {
+        self.source.inner().as_bytes().iter().take(self.at.start).filter(|byte| **byte == b'\n').count() + 1
+    }
+}
+
+/// A file being read, and what is wrong with it so far.
+#[derive(Debug)]
+pub(super) struct File {
+    name: String,
+    text: String,
+    problems: RefCell<Vec<Problem>>,
+}
+
+impl File {
+    /// A file by its name and text.
+    pub(super) fn new(name: &str, text: String) -> File {
+        File { name: name.into(), text, problems: RefCell::default() }
+    }
+
+    /// Reads the file: `read` takes what it knows, and what is left over is a problem.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Section<'_>) -> T) -> T {
+        let (table, errors) = DeTable::parse_recoverable(&self.text);
+        for error in errors {
+            self.say(error.span().unwrap_or(0..0), error.message().to_owned(), None);
+        }
+        let section = Section {
+            file: self,
+            table: table.get_ref(),
+            at: 0..self.text.find('\n').unwrap_or(self.text.len()),
+            taken: RefCell::default(),
+        };
+        let value = read(&section);
+        section.finish();
+        value
+    }
+
+    /// Records a problem.
+    pub(super) fn say(&self, at: Range<usize>, sentence: impl Into<String>, help: Option<String>) {
+        self.problems.borrow_mut().push(Problem {
+            at,
+            sentence: sentence.into(),
+            help,
+            source: NamedSource::new(&self.name, self.text.clone()).with_language("TOML"),
+        });
+    }
+
+    /// Everything that is wrong, in the order of the file.
+    pub(super) fn problems(self) -> Vec<Problem> {
+        let mut problems = self.problems.into_inner();
+        problems.sort_by_key(|problem| problem.at.start);
+        problems
+    }
+}
+
+/// A table of the file.
+#[derive(Debug)]
+pub(super) struct Section<'a> {
+    file: &'a File,
+    table: &'a DeTable<'a>,
+    /// Where the table is, for what is missing in it.
+    pub(super) at: Range<usize>,
+    taken: RefCell<Vec<String>>,
+}
+
+/// A value and its place.
+#[derive(Clone, Debug)]
+pub(super) struct Found<T> {
+    /// The value.
+    pub(super) value: T,
+    /// Its place.
+    pub(super) at: Range<usize>,
+}
+
+impl<'a> Section<'a> {
+    fn take(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.taken.borrow_mut().push(key.into());
+        self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
+    }
+
+    /// Records a problem in this file.
+    pub(super) fn say(&self, at: Range<usize>, sentence: impl Into<String>, help: impl Into<Option<String>>) {
+        self.file.say(at, sentence, help.into());
+    }
+
+    fn expected(&self, key: &str, value: &Spanned<DeValue<'_>>, what: &str) {
+        let found = value.get_ref().type_str();
+        self.say(value.span(), format!("`{key}` takes {what}, and this is {found}"), None);
+    }
+
+    /// A key that must be there.
+    pub(super) fn required<T>(&self, key: &str, found: Option<T>, help: &str) -> Option<T> {
+        if found.is_none() && !self.table.iter().any(|(name, _)| name.get_ref() == key) {
+            self.say(self.at.clone(), format!("`{key}` is missing"), help.to_owned());
+        }
+        found
+    }
+
+    /// A text.
+    pub(super) fn text(&self, key: &str) -> Option<Found<String>> {
+        let value = self.take(key)?;
+        match value.get_ref().as_str() {
+            Some(text) => Some(Found { value: text.into(), at: value.span() }),
+            None => {
+                self.expected(key, value, "a text");
+                None
+            }
+        }
+    }
+
+    /// A whole number that is not negative.
+    pub(super) fn number(&self, key: &str) -> Option<Found<u32>> {
+        let value = self.take(key)?;
+        match value.get_ref().as_integer().and_then(|number| number.as_str().parse().ok()) {
+            Some(number) => Some(Found { value: number, at: value.span() }),
+            None => {
+                self.expected(key, value, "a whole number from 0");
+                None
+            }
+        }
+    }
+
+    /// A date, or a date and time, as it is written.
+    pub(super) fn date(&self, key: &str) -> Option<Found<String>> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::Datetime(date) => Some(Found { value: date.to_string(), at: value.span() }),
+            DeValue::String(date) => Some(Found { value: date.to_string(), at: value.span() }),
+            _ => {
+                self.expected(key, value, "a date, such as 2026-11-20");
+                None
+            }
+        }
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&self, key: &str) -> Option<Vec<Found<String>>> {
+        let value = self.take(key)?;
+        let Some(list) = value.get_ref().as_array() else {
+            self.expected(key, value, "a list of texts");
+            return None;
+        };
+        let mut texts = Vec::new();
+        for item in list {
+            match item.get_ref().as_str() {
+                Some(text) => texts.push(Found { value: text.into(), at: item.span() }),
+                None => self.expected(key, item, "texts in its list"),
+            }
+        }
+        Some(texts)
+    }
+
+    /// Every key of this table, for tables whose keys are somebody else's.
+    pub(super) fn entries(&self) -> Vec<(String, &'a Spanned<DeValue<'a>>)> {
+        let entries: Vec<_> =
+            self.table.iter().map(|(name, value)| (name.get_ref().to_string(), value)).collect();
+        self.taken.borrow_mut().extend(entries.iter().map(|(name, _)| name.clone()));
+        entries
+    }
+
+    /// Whether a key is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.iter().any(|(name, _)| name.get_ref() == key)
+    }
+
+    /// A table.
+    pub(super) fn section<T>(&self, key: &str, read: impl FnOnce(&Section<'a>) -> T) -> Option<T> {
+        let value = self.take(key)?;
+        match value.get_ref().as_table() {
+            Some(table) => Some(self.enter(table, value.span(), read)),
+            None => {
+                self.expected(key, value, "a table");
+                None
+            }
+        }
+    }
+
+    /// A list of tables.
+    pub(super) fn sections<T>(&self, key: &str, mut read: impl FnMut(&Section<'a>) -> T) -> Vec<T> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let Some(list) = value.get_ref().as_array() else {
+            self.expected(key, value, "a list of tables");
+            return Vec::new();
+        };
+        let mut read_one = |item: &'a Spanned<DeValue<'a>>| match item.get_ref().as_table() {
+            Some(table) => Some(self.enter(table, item.span(), &mut read)),
+            None => {
+                self.expected(key, item, "tables in its list");
+                None
+            }
+        };
+        list.iter().filter_map(&mut read_one).collect()
+    }
+
+    fn enter<T>(&self, table: &'a DeTable<'a>, at: Range<usize>, read: impl FnOnce(&Section<'a>) -> T) -> T {
+        // A table's own place can be all of its lines; its first one is enough to find it.
+        let end = self.file.text[at.clone()].find('\n').map_or(at.end, |length| at.start + length);
+        let section = Section { file: self.file, table, at: at.start..end, taken: RefCell::default() };
+        let value = read(&section);
+        section.finish();
+        value
+    }
+
+    /// What was not taken is not known.
+    fn finish(&self) {
+        let taken = self.taken.borrow();
+        for (name, _) in self.table {
+            if !taken.iter().any(|known| name.get_ref() == known) {
+                let help = nearest(name.get_ref(), &taken);
+                self.say(name.span(), format!("there is no key `{}` here", name.get_ref()), help);
+            }
+        }
+    }
+}
+
+fn nearest(name: &str, known: &[String]) -> Option<String> {
+    if known.is_empty() {
+        return None;
+    }
+    let shared = |other: &str| name.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let best = known.iter().max_by_key(|other| shared(other))?;
+    if shared(best) >= 3 {
+        return Some(format!("did you mean `{best}`?"));
+    }
+    let mut names: Vec<_> = known.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    Some(format!("the keys here are {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_is_told_with_its_line() {
+        let text = "listen = 3\nlisten-on = \"x\"\n[redcap]\nurl = []\n[[wording]]\nid = \"a\"\n";
+        let file = File::new("consentry.toml", text.into());
+        file.read(|top| {
+            top.text("listen");
+            top.required("database", top.text("database"), "write database = \"consentry.db\"");
+            top.section("redcap", |section| section.text("url"));
+            top.sections("wording", |section| {
+                section.text("id");
+                section.required("text", section.text("text"), "the words");
+            });
+        });
+        let told: Vec<_> = file.problems().iter().map(|p| (p.line(), p.to_string())).collect();
+        let lines: Vec<_> = told.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [1, 1, 2, 4, 5], "{told:#?}");
+    }
+
+    #[test]
+    fn broken_toml_is_told_with_its_line_too() {
+        let file = File::new("consentry.toml", "listen = \"a\"\ndatabase = \n".into());
+        file.read(|top| (top.text("listen"), top.text("database")));
+        let problems = file.problems();
+        assert!(problems.iter().any(|problem| problem.line() == 2), "{problems:#?}");
+    }
+}

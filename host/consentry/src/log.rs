@@ -1,0 +1,172 @@
+//! The survey invitation log: what became of each message, and why. It shows no number and no body.
+
+use std::fmt::Write;
+
+use gateway::outbox::{Message, State};
+use gateway::store::{Sqlite, StoreError};
+use gateway::vocabulary::Word;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use serde_json::Value;
+
+/// One line of the log.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    /// The message's id.
+    pub id: String,
+    /// The project.
+    pub project: String,
+    /// The record.
+    pub record: Option<String>,
+    /// When it last changed, RFC 3339.
+    pub when: String,
+    /// Why there is a message.
+    pub purpose: String,
+    /// The survey.
+    pub survey: Option<String>,
+    /// How it went, or was to go.
+    pub method: Option<String>,
+    /// The wordings in it.
+    pub wordings: Vec<String>,
+    /// Segments.
+    pub segments: Option<u32>,
+    /// Where it stands.
+    pub status: String,
+    /// Why it stands there, if that needs saying.
+    pub reason: Option<String>,
+    /// The rule behind the reason.
+    pub rule: Option<String>,
+    /// Twilio's error code and what it means.
+    pub delivery_error: Option<String>,
+    /// What each policy decided.
+    pub decisions: Vec<Verdict>,
+}
+
+/// What a policy decided.
+#[derive(Debug, Serialize)]
+pub struct Verdict {
+    /// The world: routing, template, compliance.
+    pub policy: String,
+    /// Its answer in a word, or how it ended without one.
+    pub answer: String,
+    /// The rules that it cites.
+    pub rules: Vec<String>,
+    /// The reasons, as sentences.
+    pub because: Vec<String>,
+    /// Fuel used.
+    pub fuel: u64,
+    /// The component's digest.
+    pub component: String,
+}
+
+/// The log, newest first.
+pub fn lines(
+    store: &Sqlite,
+    project: Option<&str>,
+    record: Option<&str>,
+    zone: &TimeZone,
+) -> Result<Vec<Line>, StoreError> {
+    store.log(project, record)?.into_iter().map(|message| line(store, message, zone)).collect()
+}
+
+/// One message's line.
+pub fn line(store: &Sqlite, message: Message, zone: &TimeZone) -> Result<Line, StoreError> {
+    let decisions = store
+        .story(&message.id)?
+        .into_iter()
+        .filter(|(kind, ..)| kind == "decision")
+        .map(|(_, _, public)| verdict(&public))
+        .collect();
+    let delivery_error = message.error_code.map(|code| {
+        let words = twilio::explain(code).map_or("Twilio does not document it", |known| known.sentence);
+        format!("{code}: {words}")
+    });
+    let mut wordings: Vec<_> =
+        message.draft.iter().flat_map(|d| &d.approvals).map(|a| a.wording.clone()).collect();
+    wordings.extend(message.new.wording.clone().filter(|_| wordings.is_empty()));
+    Ok(Line {
+        id: message.id,
+        project: message.new.project,
+        record: message.new.record,
+        when: at(message.changed, zone),
+        purpose: message.new.purpose.word().into(),
+        survey: message.new.survey.map(|survey| survey.instrument),
+        method: message.draft.as_ref().map(|draft| draft.method.word().into()),
+        wordings,
+        segments: message.draft.as_ref().map(|draft| draft.segments),
+        status: message.state.name().into(),
+        rule: message.reason.as_ref().map(|reason| reason.rule.clone()),
+        reason: message.reason.map(|reason| reason.sentence).filter(|_| message.state != State::Delivered),
+        delivery_error,
+        decisions,
+    })
+}
+
+fn verdict(public: &Value) -> Verdict {
+    let text = |key: &str| public[key].as_str().unwrap_or_default().to_owned();
+    let findings = public["findings"].as_array().cloned().unwrap_or_default();
+    let of = |key: &str| findings.iter().filter_map(|f| f[key].as_str()).map(str::to_owned).collect();
+    let answer = if public["ended"] == "answered" { text("answer") } else { text("ended") };
+    Verdict {
+        policy: text("policy"),
+        answer,
+        rules: of("rule"),
+        because: of("sentence"),
+        fuel: public["fuel"].as_u64().unwrap_or(0),
+        component: text("component"),
+    }
+}
+
+/// The log for a person.
+pub fn text(lines: &[Line]) -> String {
+    let mut text = String::new();
+    if lines.is_empty() {
+        return "no messages yet\n".into();
+    }
+    // A `String` takes every write.
+    for line in lines {
+        let about = line.survey.as_deref().map(|survey| format!(" to {survey}")).unwrap_or_default();
+        let record = line.record.as_deref().map(|record| format!(" for record {record}")).unwrap_or_default();
+        let _ =
+            writeln!(text, "{}  {}{about}{record}: {}", line.when, line.purpose, line.status.to_uppercase());
+        if let Some(reason) = &line.reason {
+            let _ = writeln!(text, "    {reason} [{}]", line.rule.as_deref().unwrap_or_default());
+        }
+        if let Some(error) = &line.delivery_error {
+            let _ = writeln!(text, "    delivery error {error}");
+        }
+        if let Some(method) = &line.method {
+            let segments = line.segments.map(|n| format!(", {n} segment{}", if n == 1 { "" } else { "s" }));
+            let _ = writeln!(
+                text,
+                "    {method}{}, wordings {}",
+                segments.unwrap_or_default(),
+                line.wordings.join(" + ")
+            );
+        }
+        for verdict in &line.decisions {
+            let _ = writeln!(text, "    {}", decision(verdict));
+        }
+        let _ = writeln!(text, "    message {}", line.id);
+    }
+    text
+}
+
+/// A decision in one line.
+pub fn decision(verdict: &Verdict) -> String {
+    let rules =
+        if verdict.rules.is_empty() { String::new() } else { format!(" [{}]", verdict.rules.join(", ")) };
+    format!("{:<10} {:<8}{rules} {} fuel", verdict.policy, verdict.answer, verdict.fuel)
+}
+
+/// An instant as a person in a zone reads it.
+pub fn at(seconds: u32, zone: &TimeZone) -> String {
+    Timestamp::from_second(i64::from(seconds)).map_or_else(
+        |_| seconds.to_string(),
+        |at| {
+            let shown = zone.to_datetime(at).strftime("%Y-%m-%d %H:%M:%S").to_string();
+            format!("{shown} {}", zone.to_offset_info(at).abbreviation())
+        },
+    )
+}

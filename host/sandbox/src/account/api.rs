@@ -1,0 +1,499 @@
+//! The REST API: the paths the gateway uses, with the refusals Twilio documents.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use twilio::{ExposeSecret, LineType, MessageStatus, PhoneNumber};
+
+use super::message::{API_VERSION, Message, date};
+use super::{Account, progress};
+use crate::connection::Line;
+use crate::faults::CreateFault;
+use crate::form::Form;
+use crate::world::World;
+
+pub(crate) fn router(world: &Arc<World>) -> Router<Arc<World>> {
+    Router::new()
+        .route("/2010-04-01/Accounts/{account}", get(show_account))
+        .route("/2010-04-01/Accounts/{account}/Balance.json", get(show_balance))
+        .route("/2010-04-01/Accounts/{account}/Messages.json", get(list_messages).post(create_message))
+        .route(
+            "/2010-04-01/Accounts/{account}/Messages/{message}",
+            get(show_message).post(update_message).delete(delete_message),
+        )
+        .route("/2010-04-01/Accounts/{account}/IncomingPhoneNumbers.json", get(list_numbers))
+        .route(
+            "/2010-04-01/Accounts/{account}/IncomingPhoneNumbers/{number}",
+            get(show_number).post(update_number),
+        )
+        .route("/v2/PhoneNumbers/{number}", get(look_up))
+        .layer(middleware::from_fn_with_state(Arc::clone(world), admit))
+}
+
+/// An error in the shape of the 2010 API. Its words are ours: Twilio says that they may change, and that a
+/// program should read the code.
+struct Refusal {
+    status: u16,
+    code: u32,
+    message: &'static str,
+}
+
+impl Refusal {
+    const fn new(status: u16, code: u32, message: &'static str) -> Self {
+        Self { status, code, message }
+    }
+
+    const NOT_FOUND: Self = Self::new(404, 20404, "there is no such resource");
+    const NOT_SETTLED: Self = Self::new(409, 20009, "the message is not complete yet");
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = json!({
+            "code": self.code,
+            "message": self.message,
+            "more_info": format!("https://www.twilio.com/docs/errors/{}", self.code),
+            "status": self.status,
+        });
+        (StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST), Json(body)).into_response()
+    }
+}
+
+/// Lets in who has the account's credentials, unless Twilio is down.
+async fn admit(
+    State(world): State<Arc<World>>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if world.plan().twilio_down {
+        line.hang_up();
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let (permitted, request_id) = {
+        let mut account = world.account();
+        (is_permitted(&account, request.headers()), account.new_sid("RQ"))
+    };
+    let mut response = if permitted {
+        next.run(request).await
+    } else {
+        Refusal::new(401, 20003, "the credentials are not right").into_response()
+    };
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert("twilio-request-id", id);
+    }
+    response
+}
+
+fn is_permitted(account: &Account, headers: &HeaderMap) -> bool {
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given =
+        given.and_then(|value| value.strip_prefix("Basic ")).and_then(|given| STANDARD.decode(given).ok());
+    given.is_some_and(|given| {
+        given == format!("{}:{}", account.sid, account.auth_token.expose_secret()).as_bytes()
+    })
+}
+
+/// A name in a path without its `.json`.
+fn bare(name: &str) -> &str {
+    name.strip_suffix(".json").unwrap_or(name)
+}
+
+fn own(world: &World, account: &str) -> Result<(), Refusal> {
+    if world.account().sid == bare(account) { Ok(()) } else { Err(Refusal::NOT_FOUND) }
+}
+
+async fn show_account(
+    State(world): State<Arc<World>>,
+    Path(sid): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    own(&world, &sid)?;
+    let account = world.account();
+    Ok(Json(json!({
+        "sid": account.sid,
+        "owner_account_sid": account.sid,
+        "friendly_name": "Consentry sandbox",
+        "type": if account.verified.is_some() { "Trial" } else { "Full" },
+        "status": if account.is_suspended() { "suspended" } else { "active" },
+        "date_created": date(account.started),
+        "date_updated": date(account.started),
+        "auth_token": account.auth_token.expose_secret(),
+        "subresource_uris": {},
+        "uri": format!("/{API_VERSION}/Accounts/{}.json", account.sid),
+    })))
+}
+
+async fn show_balance(
+    State(world): State<Arc<World>>,
+    Path(sid): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    own(&world, &sid)?;
+    let account = world.account();
+    let cents = account.balance_micros.div_euclid(10_000);
+    let balance =
+        format!("{}{}.{:02}", if cents < 0 { "-" } else { "" }, cents.abs() / 100, cents.abs() % 100);
+    Ok(Json(json!({ "account_sid": account.sid, "balance": balance, "currency": "USD" })))
+}
+
+async fn create_message(
+    State(world): State<Arc<World>>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    Path(account): Path<String>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    const SERVER_ERROR: Refusal = Refusal::new(500, 20500, "something went wrong here");
+    own(&world, &account)?;
+    world.account().creates_asked += 1;
+    let fault = world.plan().creates.pop_front();
+    match fault {
+        Some(CreateFault::Refuse { code, status }) => {
+            return Err(Refusal::new(status, code, "the sandbox was told to refuse this"));
+        }
+        Some(CreateFault::RateLimited) => return Err(Refusal::new(429, 20429, "too many requests at once")),
+        Some(CreateFault::Error500NotSent) => return Err(SERVER_ERROR),
+        Some(CreateFault::DropNotSent) => {
+            line.hang_up();
+            return Err(SERVER_ERROR);
+        }
+        Some(CreateFault::Error500ButSent | CreateFault::AcceptThenDrop) | None => {}
+    }
+
+    let now = world.now();
+    let form = Form::read(&body);
+    let (sid, shown) = {
+        let mut account = world.account();
+        let (to, from, body) = acceptable(&account, &form)?;
+        let sid = account.new_sid("SM");
+        let mut message = Message::outbound(sid.clone(), from, to, body, form.is_true("SmartEncoded"), now);
+        message.status_callback = form.filled("StatusCallback").map(str::to_owned);
+        let shown = message.to_json(&account.sid);
+        account.keep(message);
+        (sid, shown)
+    };
+    world.changed();
+    tokio::spawn(progress::carry(Arc::clone(&world), sid));
+
+    match fault {
+        Some(CreateFault::Error500ButSent) => return Err(SERVER_ERROR),
+        Some(CreateFault::AcceptThenDrop) => line.hang_up(),
+        _ => {}
+    }
+    Ok((StatusCode::CREATED, Json(shown)).into_response())
+}
+
+/// The recipient, the sender and the text, if the message can be taken.
+fn acceptable<'a>(account: &Account, form: &'a Form) -> Result<(&'a str, &'a str, &'a str), Refusal> {
+    const MAX_BODY: usize = 1600;
+    if account.is_suspended() {
+        return Err(Refusal::new(403, 20005, "the account is not active"));
+    }
+    let to = form.filled("To").ok_or(Refusal::new(400, 21604, "a recipient is required"))?;
+    let body = form.filled("Body").ok_or(Refusal::new(400, 21602, "a message body is required"))?;
+    if form.filled("From").is_none() && form.filled("MessagingServiceSid").is_some() {
+        return Err(Refusal::new(400, 21701, "the account has no such messaging service"));
+    }
+    let from = form.filled("From").ok_or(Refusal::new(400, 21603, "a sender is required"))?;
+    if PhoneNumber::from_e164(to).is_err() || to == from {
+        return Err(Refusal::new(400, 21211, "the recipient is not a valid phone number"));
+    }
+    // The numbers of Twilio's test credentials mean here what they mean there.
+    match from.strip_prefix("+1500555000") {
+        Some("1") => return Err(Refusal::new(400, 21212, "the sender is not a valid phone number")),
+        Some("8") => return Err(Refusal::new(400, 21611, "the sender's queue is full")),
+        _ => {}
+    }
+    if from != account.number.phone.expose() && from != "+15005550006" {
+        return Err(Refusal::new(400, 21606, "the sender is not a number of this account"));
+    }
+    match to.strip_prefix("+1500555000") {
+        Some("1") => return Err(Refusal::new(400, 21211, "the recipient is not a valid phone number")),
+        Some("2") => {
+            return Err(Refusal::new(400, 21612, "the recipient cannot be reached from this sender"));
+        }
+        Some("3") => return Err(Refusal::new(400, 21408, "the account may not write to this country")),
+        Some("4") => return Err(Refusal::new(400, 21610, "the recipient has opted out")),
+        Some("9") => return Err(Refusal::new(400, 21614, "the recipient is not a mobile number")),
+        _ => {}
+    }
+    if body.chars().count() > MAX_BODY {
+        return Err(Refusal::new(400, 21617, "the message body has more than 1600 characters"));
+    }
+    if form.filled("StatusCallback").is_some_and(|url| !is_callback(url)) {
+        return Err(Refusal::new(400, 21609, "the status callback is not a valid URL"));
+    }
+    if account.blocked.contains(to) {
+        return Err(Refusal::new(400, 21610, "the recipient has opted out"));
+    }
+    if account.verified.as_ref().is_some_and(|verified| !verified.contains(to)) {
+        return Err(Refusal::new(400, 21608, "a trial account may write to verified numbers only"));
+    }
+    Ok((to, from, body))
+}
+
+fn is_callback(url: &str) -> bool {
+    url.len() <= 4000
+        && reqwest::Url::parse(url).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.contains('_'))
+        })
+}
+
+async fn list_messages(
+    State(world): State<Arc<World>>,
+    Path(account): Path<String>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Json<Value>, Refusal> {
+    const MAX_PAGE: usize = 1000;
+    own(&world, &account)?;
+    let query = Form(query);
+    let size = query.filled("PageSize").map_or(Some(50), |size| size.parse().ok());
+    let size = size.filter(|size| (1..=MAX_PAGE).contains(size)).ok_or(Refusal::new(
+        400,
+        20001,
+        "the page size is not from 1 to 1000",
+    ))?;
+    let page: usize = query.filled("Page").and_then(|page| page.parse().ok()).unwrap_or(0);
+    let account = world.account();
+    let is_wanted = |message: &&Message| {
+        query.filled("To").is_none_or(|to| message.to == to)
+            && query.filled("From").is_none_or(|from| message.from == from)
+            && in_range(&query, message.sent)
+    };
+    let matching: Vec<&Message> = account.messages.iter().rev().filter(is_wanted).collect();
+    // A page token names the message before it, so that new messages do not shift the pages.
+    let start = match query.filled("PageToken").map(|token| token.trim_start_matches("PA")) {
+        None if page == 0 => 0,
+        token => {
+            let before = matching.iter().position(|message| Some(message.sid.as_str()) == token);
+            before.ok_or(Refusal::new(400, 21481, "the page token is not valid"))? + 1
+        }
+    };
+    let shown = &matching[start..matching.len().min(start + size)];
+    let uri = |page: usize, token: Option<&str>| {
+        let kept =
+            query.0.iter().filter(|(name, _)| !matches!(name.as_str(), "Page" | "PageToken" | "PageSize"));
+        let mut pairs: Vec<(String, String)> = kept.cloned().collect();
+        pairs.push(("PageSize".to_owned(), size.to_string()));
+        pairs.push(("Page".to_owned(), page.to_string()));
+        pairs.extend(token.map(|token| ("PageToken".to_owned(), format!("PA{token}"))));
+        format!("/{API_VERSION}/Accounts/{}/Messages.json?{}", account.sid, crate::form::encode(&pairs))
+    };
+    let next = match shown.last() {
+        Some(last) if start + shown.len() < matching.len() => Some(uri(page + 1, Some(&last.sid))),
+        _ => None,
+    };
+    Ok(Json(json!({
+        "messages": shown.iter().map(|message| message.to_json(&account.sid)).collect::<Vec<_>>(),
+        "page": page,
+        "page_size": size,
+        "start": start,
+        "end": (start + shown.len()).saturating_sub(1),
+        "uri": uri(page, None),
+        "first_page_uri": uri(0, None),
+        "next_page_uri": next,
+        "previous_page_uri": null,
+    })))
+}
+
+/// The comparison is part of the name: `DateSent`, `DateSent<` and `DateSent>`, of days or instants in GMT.
+/// A message that was not sent yet has no date and matches none.
+fn in_range(query: &Form, sent: Option<Timestamp>) -> bool {
+    let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+    let later = |text: &str| match text.parse::<Timestamp>() {
+        Ok(bound) => sent.is_some_and(|sent| sent >= bound),
+        Err(_) => sent.is_some_and(|sent| day(sent).as_str() >= text),
+    };
+    let earlier = |text: &str| match text.parse::<Timestamp>() {
+        Ok(bound) => sent.is_some_and(|sent| sent <= bound),
+        Err(_) => sent.is_some_and(|sent| day(sent).as_str() <= text),
+    };
+    query.filled("DateSent").is_none_or(|text| later(text) && earlier(text))
+        && query.filled("DateSent>").is_none_or(later)
+        && query.filled("DateSent<").is_none_or(earlier)
+}
+
+async fn show_message(
+    State(world): State<Arc<World>>,
+    Path((account, sid)): Path<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    own(&world, &account)?;
+    let mut account = world.account();
+    let account_sid = account.sid.clone();
+    let message = account.message(bare(&sid)).ok_or(Refusal::NOT_FOUND)?;
+    Ok(Json(message.to_json(&account_sid)))
+}
+
+/// Empties the text, which is allowed once the message is final.
+async fn update_message(
+    State(world): State<Arc<World>>,
+    Path((account, sid)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    own(&world, &account)?;
+    let form = Form::read(&body);
+    let now = world.now();
+    let mut account = world.account();
+    let account_sid = account.sid.clone();
+    let message = account.message(bare(&sid)).ok_or(Refusal::NOT_FOUND)?;
+    if form.filled("Status") == Some("canceled") {
+        return Err(Refusal::new(400, 30409, "the message can no longer be canceled"));
+    }
+    if form.get("Body") != Some("") {
+        return Err(Refusal::new(400, 30400, "a message can only be emptied"));
+    }
+    if !message.status.is_final() && message.status != MessageStatus::Sent {
+        return Err(Refusal::NOT_SETTLED);
+    }
+    message.body.clear();
+    message.updated = now;
+    Ok(Json(message.to_json(&account_sid)))
+}
+
+async fn delete_message(
+    State(world): State<Arc<World>>,
+    Path((account, sid)): Path<(String, String)>,
+) -> Result<StatusCode, Refusal> {
+    own(&world, &account)?;
+    let now = world.now();
+    let mut account = world.account();
+    let wait = account.deletable_after;
+    let message = account.message(bare(&sid)).ok_or(Refusal::NOT_FOUND)?;
+    let settled = message.status.is_final() && now.duration_since(message.updated) >= wait;
+    if !settled {
+        return Err(Refusal::NOT_SETTLED);
+    }
+    account.messages.retain(|message| message.sid != bare(&sid));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The settings of a number that the API shows and takes, by both its names.
+const NUMBER_SETTINGS: [(&str, &str); 13] = [
+    ("SmsUrl", "sms_url"),
+    ("SmsMethod", "sms_method"),
+    ("SmsFallbackUrl", "sms_fallback_url"),
+    ("SmsFallbackMethod", "sms_fallback_method"),
+    ("SmsApplicationSid", "sms_application_sid"),
+    ("VoiceUrl", "voice_url"),
+    ("VoiceMethod", "voice_method"),
+    ("VoiceFallbackUrl", "voice_fallback_url"),
+    ("VoiceFallbackMethod", "voice_fallback_method"),
+    ("VoiceApplicationSid", "voice_application_sid"),
+    ("TrunkSid", "trunk_sid"),
+    ("StatusCallback", "status_callback"),
+    ("StatusCallbackMethod", "status_callback_method"),
+];
+
+fn number_json(account: &Account) -> Value {
+    let mut shown = json!({
+        "sid": account.number.sid,
+        "account_sid": account.sid,
+        "phone_number": account.number.phone.expose(),
+        "friendly_name": account.number.friendly_name,
+        "capabilities": { "voice": true, "sms": true, "mms": true, "fax": false },
+        "status": "in-use",
+        "type": if account.number.phone.is_toll_free() { "tollfree" } else { "local" },
+        "origin": "twilio",
+        "beta": null,
+        "api_version": API_VERSION,
+        "uri": format!("/{API_VERSION}/Accounts/{}/IncomingPhoneNumbers/{}.json", account.sid, account.number.sid),
+    });
+    for (_, name) in NUMBER_SETTINGS {
+        let unset = if name.ends_with("_method") { "POST" } else { "" };
+        shown[name] = account.number.settings.get(name).map_or(unset, String::as_str).into();
+    }
+    shown
+}
+
+async fn list_numbers(
+    State(world): State<Arc<World>>,
+    Path(account): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    own(&world, &account)?;
+    let account = world.account();
+    let uri = format!("/{API_VERSION}/Accounts/{}/IncomingPhoneNumbers.json?PageSize=50&Page=0", account.sid);
+    Ok(Json(json!({
+        "incoming_phone_numbers": [number_json(&account)],
+        "page": 0,
+        "page_size": 50,
+        "start": 0,
+        "end": 0,
+        "uri": uri,
+        "first_page_uri": uri,
+        "next_page_uri": null,
+        "previous_page_uri": null,
+    })))
+}
+
+async fn show_number(
+    State(world): State<Arc<World>>,
+    Path((account, sid)): Path<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    own(&world, &account)?;
+    let account = world.account();
+    if account.number.sid == bare(&sid) { Ok(Json(number_json(&account))) } else { Err(Refusal::NOT_FOUND) }
+}
+
+async fn update_number(
+    State(world): State<Arc<World>>,
+    Path((account, sid)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    own(&world, &account)?;
+    let form = Form::read(&body);
+    let mut account = world.account();
+    if account.number.sid != bare(&sid) {
+        return Err(Refusal::NOT_FOUND);
+    }
+    for (given, name) in NUMBER_SETTINGS {
+        if let Some(value) = form.get(given) {
+            account.number.settings.insert(name, value.to_owned());
+        }
+    }
+    if let Some(name) = form.get("FriendlyName") {
+        name.clone_into(&mut account.number.friendly_name);
+    }
+    Ok(Json(number_json(&account)))
+}
+
+async fn look_up(
+    State(world): State<Arc<World>>,
+    Path(number): Path<String>,
+    Query(query): Query<Vec<(String, String)>>,
+) -> Result<Json<Value>, Refusal> {
+    let valid = PhoneNumber::from_e164(&number).ok();
+    let account = world.account();
+    let asked = Form(query).list("Fields").iter().any(|field| field == "line_type_intelligence");
+    let line = match account.lines.get(&number) {
+        None if valid.as_ref().is_some_and(PhoneNumber::is_toll_free) => "tollFree",
+        None | Some(LineType::Mobile) => "mobile",
+        Some(LineType::Landline) => "landline",
+        Some(LineType::FixedVoip) => "fixedVoip",
+        Some(LineType::NonFixedVoip) => "nonFixedVoip",
+        Some(LineType::TollFree) => "tollFree",
+        Some(LineType::Unknown) => "unknown",
+    };
+    let intelligence = json!({
+        "type": line,
+        "carrier_name": "Sandbox Mobile",
+        "mobile_country_code": null,
+        "mobile_network_code": null,
+        "error_code": null,
+    });
+    Ok(Json(json!({
+        "phone_number": number,
+        "country_code": valid.as_ref().and_then(PhoneNumber::region),
+        "valid": valid.is_some(),
+        "validation_errors": if valid.is_some() { Value::Null } else { json!(["NOT_A_NUMBER"]) },
+        "line_type_intelligence": if asked && valid.is_some() { intelligence } else { Value::Null },
+        "url": format!("{}/v2/PhoneNumbers/{number}", world.base_url),
+    })))
+}

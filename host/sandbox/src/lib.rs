@@ -1,0 +1,28 @@
+//! A REDCap and a Twilio on loopback, and a handset in the browser: everything can be tried without an
+//! account anywhere.
+//!
+//! One [`Sandbox`] is one server with three faces:
+//!
+//! - `/2010-04-01/…` and `/v2/PhoneNumbers/…`: a Twilio with one account and one number. It refuses what
+//!   Twilio's documentation says is refused, and it never deduplicates a create.
+//! - `/redcap/api/` and `/redcap/surveys/`: a REDCap with one project, read from project XML.
+//! - `/handset`: the participants' phones.
+//!
+//! It listens on loopback only, keeps everything in memory, and forgets it when dropped. The instant is
+//! given to it; it never reads a clock. [`Faults`] makes it fail the way the real services fail.
+
+mod account;
+mod connection;
+mod faults;
+mod form;
+mod handset;
+mod sandbox;
+mod study;
+mod world;
+
+pub use account::{OptOutHandling, Twilio, TwilioAccount};
+pub use faults::{CallbackFault, CreateFault, Faults, RedcapFault};
+pub use handset::{Delivery, Direction, Handset, HandsetText, Said, TimedOut};
+pub use sandbox::{Sandbox, SandboxConfig, StartError};
+pub use study::{Redcap, SurveyOutcome};
+pub use world::Now;

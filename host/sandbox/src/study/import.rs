@@ -1,0 +1,267 @@
+//! Importing records. Either every value is taken, or none is.
+
+use std::collections::BTreeSet;
+
+use jiff::civil::DateTime;
+use redcap::project::{Field, FieldKind, Project};
+use redcap::record::{Place, checkbox_column};
+use redcap::validate;
+use serde_json::{Map, Value, json};
+
+use super::Study;
+use super::api::ApiError;
+use super::calculate::is_at;
+use crate::form::Form;
+
+/// One value that was judged good.
+struct Change {
+    record: String,
+    place: Place,
+    column: String,
+    value: String,
+}
+
+/// What is wrong with a value. REDCap tells all of them as lines of CSV.
+struct Wrong {
+    record: String,
+    field: String,
+    value: String,
+    why: String,
+}
+
+/// Imports flat JSON. It sets no survey timestamp and fires no trigger, whatever the rows say.
+pub(super) fn import(study: &mut Study, form: &Form, now: DateTime) -> Result<Value, ApiError> {
+    if form.filled("type").is_some_and(|kind| kind != "flat") {
+        return Err(ApiError::bad("The sandbox imports flat records only"));
+    }
+    if form.is_true("forceAutoNumber") {
+        return Err(ApiError::bad("The sandbox does not number imported records"));
+    }
+    let data = form.get("data").unwrap_or_default();
+    let rows: Vec<Map<String, Value>> = serde_json::from_str(data)
+        .map_err(|_| ApiError::bad("The data being imported is not formatted correctly"))?;
+    let erases = form.get("overwriteBehavior") == Some("overwrite");
+
+    let (mut changes, mut wrong) = (Vec::new(), Vec::new());
+    for row in &rows {
+        judge_row(study, row, erases, &mut changes, &mut wrong)?;
+    }
+    if !wrong.is_empty() {
+        let lines: Vec<String> = wrong
+            .iter()
+            .map(|wrong| {
+                let columns = [&wrong.record, &wrong.field, &wrong.value, &wrong.why];
+                columns.map(|text| format!("\"{}\"", text.replace('"', "\"\""))).join(",")
+            })
+            .collect();
+        return Err(ApiError::bad(lines.join("\n")));
+    }
+
+    let mut touched: Vec<String> = Vec::new();
+    let mut details: Vec<Vec<String>> = Vec::new();
+    let known: BTreeSet<String> = study.project.records.iter().map(|record| record.id.clone()).collect();
+    let id_field = study.project.record_id_field.clone();
+    for change in changes {
+        let record = study.record_mut(&change.record);
+        record.set(&id_field, &change.place, &change.record);
+        record.set(&change.column, &change.place, &change.value);
+        let at = touched.iter().position(|id| *id == change.record).unwrap_or_else(|| {
+            touched.push(change.record.clone());
+            details.push(Vec::new());
+            touched.len() - 1
+        });
+        if change.column != id_field {
+            details[at].push(format!("{} = '{}'", change.column, change.value));
+        }
+    }
+    for (id, details) in touched.iter().zip(details) {
+        let verb = if known.contains(id) { "Update" } else { "Create" };
+        study.touched(id, "api_user", format!("{verb} record (API) {id}"), details.join(", "), now);
+    }
+    Ok(match form.filled("returnContent") {
+        Some("ids") => json!(touched),
+        Some("nothing") => json!({}),
+        _ => json!({ "count": touched.len() }),
+    })
+}
+
+fn judge_row(
+    study: &Study,
+    row: &Map<String, Value>,
+    erases: bool,
+    changes: &mut Vec<Change>,
+    wrong: &mut Vec<Wrong>,
+) -> Result<(), ApiError> {
+    let project = &study.project;
+    let record = text(row.get(&project.record_id_field));
+    if record.is_empty() {
+        return Err(ApiError::bad(format!(
+            "The record ID field \"{}\" is missing from the data",
+            project.record_id_field
+        )));
+    }
+    let place = match place_of(study, &record, row) {
+        Ok(place) => place,
+        Err((field, why)) => {
+            wrong.push(Wrong { record, field: field.to_owned(), value: text(row.get(field)), why });
+            return Ok(());
+        }
+    };
+    // A row makes the record even if it holds nothing else.
+    changes.push(Change {
+        record: record.clone(),
+        place: place.clone(),
+        column: project.record_id_field.clone(),
+        value: record.clone(),
+    });
+    for (column, value) in row {
+        let value = text(Some(value));
+        if *column == project.record_id_field || is_ignored(project, column) {
+            continue;
+        }
+        let Some(target) = Column::find(project, column) else {
+            return Err(ApiError::bad(format!(
+                "The following fields were not found in the project as real data fields: {column}"
+            )));
+        };
+        if matches!(target, Column::Computed) || (value.is_empty() && !erases) {
+            continue;
+        }
+        let mut refuse = |why: &str| {
+            let (record, field) = (record.clone(), column.clone());
+            wrong.push(Wrong { record, field, value: value.clone(), why: why.to_owned() });
+        };
+        if !is_at(project, &place, target.instrument()) {
+            if !value.is_empty() {
+                refuse("This field is not part of the event, or of the repeating instrument, of its row");
+            }
+            continue;
+        }
+        match target.judge(project, &value) {
+            Ok(value) => {
+                let (record, place, column) = (record.clone(), place.clone(), column.to_ascii_lowercase());
+                changes.push(Change { record, place, column, value });
+            }
+            Err(why) => refuse(&why),
+        }
+    }
+    Ok(())
+}
+
+/// Where a row stands, or which column is wrong about it.
+fn place_of(study: &Study, record: &str, row: &Map<String, Value>) -> Result<Place, (&'static str, String)> {
+    const EVENT: &str = "redcap_event_name";
+    const INSTRUMENT: &str = "redcap_repeat_instrument";
+    const INSTANCE: &str = "redcap_repeat_instance";
+    let project = &study.project;
+    let filled = |key: &str| Some(text(row.get(key))).filter(|value| !value.is_empty());
+    let event = match filled(EVENT) {
+        Some(event) if project.event(&event).is_some() => event,
+        Some(_) => return Err((EVENT, "There is no such event".to_owned())),
+        None if project.longitudinal => return Err((EVENT, "The event is missing".to_owned())),
+        None => study.first_event(),
+    };
+    let instrument = filled(INSTRUMENT);
+    if instrument.as_deref().is_some_and(|instrument| !project.repeats(&event, instrument)) {
+        return Err((INSTRUMENT, "This instrument does not repeat at this event".to_owned()));
+    }
+    let counts = instrument.is_some() || project.event_repeats(&event);
+    let instance = match filled(INSTANCE) {
+        None if instrument.is_some() => return Err((INSTANCE, "The instance is missing".to_owned())),
+        None => 1,
+        Some(_) if !counts => return Err((INSTANCE, "Nothing repeats in this row".to_owned())),
+        Some(new) if new == "new" => {
+            study.record(record).map_or(0, |record| record.last_instance(&event, instrument.as_deref())) + 1
+        }
+        Some(number) => match number.parse() {
+            Ok(instance) if instance > 0 => instance,
+            _ => return Err((INSTANCE, "The instance is not a number from 1".to_owned())),
+        },
+    };
+    Ok(Place { event: Some(event), instrument, instance })
+}
+
+/// Columns that an export has and an import passes over.
+fn is_ignored(project: &Project, column: &str) -> bool {
+    if project.field(column).is_some() {
+        return false;
+    }
+    let is_timestamp =
+        column.strip_suffix("_timestamp").is_some_and(|form| project.instrument(form).is_some());
+    column.starts_with("redcap_") || is_timestamp
+}
+
+enum Column<'a> {
+    Value(&'a Field),
+    Box(&'a Field),
+    Status(&'a str),
+    /// Values that REDCap makes itself, or that are no text.
+    Computed,
+}
+
+impl<'a> Column<'a> {
+    fn find(project: &'a Project, column: &str) -> Option<Self> {
+        if let Some(field) = project.field(column) {
+            return match field.kind {
+                FieldKind::Checkbox | FieldKind::Descriptive => None,
+                FieldKind::Calc | FieldKind::File | FieldKind::Signature => Some(Self::Computed),
+                _ => Some(Self::Value(field)),
+            };
+        }
+        if let Some(instrument) = project.status_of(column) {
+            return Some(Self::Status(&instrument.name));
+        }
+        let (name, _) = column.split_once("___")?;
+        let field = project.field(name).filter(|field| field.kind == FieldKind::Checkbox)?;
+        let known = field
+            .choices
+            .iter()
+            .any(|choice| checkbox_column(&field.name, &choice.code).eq_ignore_ascii_case(column));
+        known.then_some(Self::Box(field))
+    }
+
+    fn instrument(&self) -> &str {
+        match self {
+            Self::Value(field) | Self::Box(field) => &field.instrument,
+            Self::Status(instrument) => instrument,
+            Self::Computed => "",
+        }
+    }
+
+    /// The value as it is stored.
+    fn judge(&self, project: &Project, value: &str) -> Result<String, String> {
+        match self {
+            Self::Computed => Ok(String::new()),
+            Self::Status(_) if matches!(value, "" | "0" | "1" | "2") => Ok(value.to_owned()),
+            Self::Box(_) if matches!(value, "" | "0" | "1") => Ok(value.to_owned()),
+            Self::Status(_) | Self::Box(_) => {
+                Err("The value is not a valid category for this field".to_owned())
+            }
+            Self::Value(_) if project.is_missing_code(value) => Ok(value.to_owned()),
+            Self::Value(field) => {
+                let stored = validate::check(&year_first(field), value);
+                stored.map(|stored| stored.value).map_err(|refusal| refusal.sentence)
+            }
+        }
+    }
+}
+
+/// Imported dates are year first, whatever order the field is typed in.
+fn year_first(field: &Field) -> Field {
+    let mut field = field.clone();
+    if let Some(validation) = &field.validation
+        && let Some(stem) = validation.strip_suffix("_mdy").or_else(|| validation.strip_suffix("_dmy"))
+    {
+        field.validation = Some(format!("{stem}_ymd"));
+    }
+    field
+}
+
+fn text(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Bool(truth)) => u8::from(*truth).to_string(),
+        Some(other) => other.to_string(),
+    }
+}

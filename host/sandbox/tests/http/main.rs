@@ -1,0 +1,7 @@
+//! The sandbox as its clients see it, over HTTP.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, and its helpers are tests too")]
+
+mod redcap_side;
+mod support;
+mod twilio_side;

@@ -1,0 +1,150 @@
+//! The workspace's own commands. They add the WebAssembly target, build the policies and make components of
+//! them, and then run cargo: whoever has Rust needs nothing else.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+
+/// What the policies are compiled for: it imports nothing that is not asked for.
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// The reference policies, by crate.
+const POLICIES: [&str; 3] = ["routing", "template", "compliance"];
+
+#[derive(Parser)]
+#[command(about = "The workspace's own commands")]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the reference policies and make components of them
+    Policies,
+    /// Build everything and run `consentry demo`
+    Demo {
+        /// Passed on, for example --script
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Format, lint, build the policies, run every test, check the licenses
+    Verify,
+    /// Measure the time of a decision
+    BenchPolicy {
+        /// Passed on
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+fn main() -> Result<()> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("find the workspace")?;
+    std::env::set_current_dir(workspace).context("go to the workspace")?;
+    match Cli::parse().command {
+        Task::Policies => policies().map(|_| ()),
+        Task::Demo { arguments } => {
+            policies()?;
+            step("building the daemon (the first time takes some minutes)");
+            cargo(&["build", "--package", "consentry"])?;
+            run(Command::new(target().join("debug/consentry")).arg("demo").args(arguments))
+        }
+        Task::Verify => verify(),
+        Task::BenchPolicy { arguments } => {
+            policies()?;
+            cargo(&["build", "--package", "tests", "--bin", "bench-policy"])?;
+            run(Command::new(target().join("debug/bench-policy")).args(arguments))
+        }
+    }
+}
+
+/// Everything that must hold before a change lands.
+fn verify() -> Result<()> {
+    step("formatting");
+    cargo(&["fmt", "--all", "--check"])?;
+    policies()?;
+    step("lints");
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    step("tests");
+    // The browser tests drive the binary, and the crash of one test must not hide the others.
+    cargo(&["test", "--workspace", "--no-fail-fast"])?;
+    step("licenses, bans and sources of the dependencies");
+    if Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|output| output.status.success())
+    {
+        cargo(&["deny", "--all-features", "check", "bans", "licenses", "sources"])
+    } else if std::env::var_os("CI").is_some() {
+        bail!("cargo-deny is not installed; `cargo install --locked cargo-deny` installs it")
+    } else {
+        step("skipped: cargo-deny is not installed; `cargo install --locked cargo-deny` installs it");
+        Ok(())
+    }
+}
+
+/// Builds the policies into `policies` beside the daemon's program, where it looks for them.
+fn policies() -> Result<PathBuf> {
+    step("building the policies");
+    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    if !Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).exists() {
+        step(&format!("adding the target {TARGET}"));
+        run(Command::new("rustup").args(["target", "add", TARGET])).with_context(|| {
+            format!("add the target {TARGET}; without rustup, install your distribution's package for it")
+        })?;
+    }
+    let mut build = vec!["build", "--quiet", "--target", TARGET, "--profile", "policy"];
+    for policy in POLICIES {
+        build.extend(["--package", policy]);
+    }
+    cargo(&build)?;
+    let folder = target().join("debug/policies");
+    std::fs::create_dir_all(&folder).with_context(|| format!("make `{}`", folder.display()))?;
+    for policy in POLICIES {
+        let module = target().join(TARGET).join("policy").join(format!("{policy}.wasm"));
+        componentize(&module, &folder.join(format!("{policy}.wasm")))?;
+    }
+    Ok(folder)
+}
+
+/// Makes a component of a core module, whose world the SDK left in a custom section.
+fn componentize(module: &Path, component: &Path) -> Result<()> {
+    let bytes = std::fs::read(module).with_context(|| format!("read `{}`", module.display()))?;
+    let encoded = wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(&bytes)
+        .and_then(wit_component::ComponentEncoder::encode)
+        .with_context(|| format!("make a component of `{}`", module.display()))?;
+    // An unchanged component keeps its time, so that nothing that depends on it is built again.
+    if std::fs::read(component).is_ok_and(|before| before == encoded) {
+        return Ok(());
+    }
+    std::fs::write(component, encoded).with_context(|| format!("write `{}`", component.display()))
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from)
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    run(Command::new(cargo).args(arguments))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("run {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} failed");
+    }
+    Ok(())
+}
+
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("run {command:?}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[expect(clippy::print_stderr, reason = "progress is for the person at the terminal")]
+fn step(words: &str) {
+    eprintln!("xtask: {words}");
+}
