@@ -1,5 +1,7 @@
 //! The interfaces that the worlds share, generated once, so that an occasion is one type in all of them.
 
+#![expect(clippy::same_length_and_capacity, reason = "generated")]
+
 wit_bindgen::generate!({
     path: "../wit",
     inline: r"

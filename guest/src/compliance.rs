@@ -59,6 +59,7 @@ macro_rules! compliance {
 }
 
 #[doc(hidden)]
+#[expect(clippy::same_length_and_capacity, reason = "generated")]
 pub mod world {
     wit_bindgen::generate!({
         path: "../wit",

@@ -3,7 +3,6 @@
 //! In a component these are the contract's imports. In a native build, which is how rules are unit-tested
 //! and benchmarked, they are answered by the [`Host`] given to [`answering`].
 
-use crate::bindings::consentry::policy as wit;
 use crate::{
     Civil, FieldDescription, FieldValue, Finding, Instant, Length, LineType, LogicValue, Part, PastDelivery,
     Piece, Place, RedcapError, Sender, Survey, SurveyState, TimeError, TwilioError, Value, Weekday, Wording,
@@ -12,131 +11,130 @@ use crate::{
 
 /// In a component the import is called; natively, the host of [`answering`] is asked.
 macro_rules! either {
-    ($import:expr, |$host:ident| $answer:expr) => {{
+    ($($import:ident)::+ ($($argument:expr),*), |$host:ident| $answer:expr) => {{
         #[cfg(target_arch = "wasm32")]
         {
-            $import
+            crate::bindings::consentry::policy::$($import)::+($($argument),*)
         }
         #[cfg(not(target_arch = "wasm32"))]
         {
-            let _ = || $import;
-            native::ask(|$host| $answer)
+            crate::host::native::ask(|$host| $answer)
         }
     }};
 }
 
 /// Reads of the record at hand; see `wit/redcap.wit`.
 pub mod redcap {
-    use super::*;
+    use super::{FieldDescription, FieldValue, LogicValue, Place, RedcapError, Survey, SurveyState};
 
     /// Reads fields of this record.
     pub fn read(fields: &[String], at: Option<&Place>) -> Result<Vec<FieldValue>, RedcapError> {
-        either!(wit::redcap::read(fields, at), |host| host.read(fields, at))
+        either!(redcap::read(fields, at), |host| host.read(fields, at))
     }
 
     /// Describes fields of the project.
     pub fn describe_fields(fields: &[String]) -> Result<Vec<FieldDescription>, RedcapError> {
-        either!(wit::redcap::describe_fields(fields), |host| host.describe_fields(fields))
+        either!(redcap::describe_fields(fields), |host| host.describe_fields(fields))
     }
 
     /// Evaluates an expression of REDCap's logic language on this record.
     pub fn evaluate(logic: &str, at: Option<&Place>) -> Result<LogicValue, RedcapError> {
-        either!(wit::redcap::evaluate(logic, at), |host| host.evaluate(logic, at))
+        either!(redcap::evaluate(logic, at), |host| host.evaluate(logic, at))
     }
 
     /// How far a survey of this record has come.
     pub fn survey_status(survey: &Survey) -> Result<SurveyState, RedcapError> {
-        either!(wit::redcap::survey_status(survey), |host| host.survey_status(survey))
+        either!(redcap::survey_status(survey), |host| host.survey_status(survey))
     }
 }
 
 /// Writes to the record at hand, as intents; see `wit/redcap.wit`.
 pub mod redcap_write {
-    use super::*;
+    use super::{FieldValue, WriteError};
 
     /// Asks for values to be written to this record.
     pub fn write(values: &[FieldValue]) -> Result<(), WriteError> {
-        either!(wit::redcap_write::write(values), |host| host.write(values))
+        either!(redcap_write::write(values), |host| host.write(values))
     }
 }
 
 /// Reads of the account and of this recipient's number; see `wit/twilio.wit`.
 pub mod twilio {
-    use super::*;
+    use super::{LineType, PastDelivery, Sender, TwilioError};
 
     /// The line type of the recipient's number.
     pub fn lookup() -> Result<LineType, TwilioError> {
-        either!(wit::twilio::lookup(), |host| host.lookup())
+        either!(twilio::lookup(), |host| host.lookup())
     }
 
     /// The senders of this project.
     pub fn senders() -> Result<Vec<Sender>, TwilioError> {
-        either!(wit::twilio::senders(), |host| host.senders())
+        either!(twilio::senders(), |host| host.senders())
     }
 
     /// What became of the last messages to the recipient's number, newest first.
     pub fn history(limit: u32) -> Result<Vec<PastDelivery>, TwilioError> {
-        either!(wit::twilio::history(limit), |host| host.history(limit))
+        either!(twilio::history(limit), |host| host.history(limit))
     }
 }
 
 /// Extra messages to the recipient at hand, as intents; see `wit/twilio.wit`.
 pub mod twilio_send {
-    use super::*;
+    use super::Finding;
 
     /// Asks for a text with this approved wording.
     pub fn send(wording: &str, why: &Finding) {
-        either!(wit::twilio_send::send(wording, why), |host| host.send(wording, why));
+        either!(twilio_send::send(wording, why), |host| host.send(wording, why));
     }
 
     /// Asks for a call that speaks this approved wording.
     pub fn call(wording: &str, why: &Finding) {
-        either!(wit::twilio_send::call(wording, why), |host| host.call(wording, why));
+        either!(twilio_send::call(wording, why), |host| host.call(wording, why));
     }
 }
 
 /// The wordings of the project; see `wit/wordings.wit`.
 pub mod wordings {
-    use super::*;
+    use super::{Length, Part, Piece, Wording};
 
     /// The wording with this id in this language.
     pub fn find(id: &str, language: &str) -> Option<Wording> {
-        either!(wit::wordings::find(id, language), |host| host.find(id, language))
+        either!(wordings::find(id, language), |host| host.find(id, language))
     }
 
     /// Every wording of the project that is for this part.
     pub fn list(part: Part) -> Vec<Wording> {
-        either!(wit::wordings::list(part), |host| host.list(part))
+        either!(wordings::list(part), |host| host.list(part))
     }
 
     /// The length of the pieces once the host has filled and joined them.
     pub fn measure(pieces: &[Piece], language: &str) -> Length {
-        either!(wit::wordings::measure(pieces, language), |host| host.measure(pieces, language))
+        either!(wordings::measure(pieces, language), |host| host.measure(pieces, language))
     }
 }
 
 /// Civil time; see `wit/time.wit`.
 pub mod time {
-    use super::*;
+    use super::{Civil, Instant, TimeError, Weekday};
 
     /// What the clock on the wall shows at an instant.
     pub fn local(at: Instant, zone: &str) -> Result<(Civil, Weekday), TimeError> {
-        either!(wit::time::local(at, zone), |host| host.local(at, zone))
+        either!(time::local(at, zone), |host| host.local(at, zone))
     }
 
     /// The instant at which the clock on the wall shows this.
     pub fn at(civil: Civil, zone: &str) -> Result<Instant, TimeError> {
-        either!(wit::time::at(civil, zone), |host| host.at(civil, zone))
+        either!(time::at(civil, zone), |host| host.at(civil, zone))
     }
 }
 
 /// The operator's settings; see `wit/settings.wit`.
 pub mod settings {
-    use super::*;
+    use super::Value;
 
     /// The value that the operator gave, else the declared default, else none.
     pub fn get(name: &str) -> Option<Value> {
-        either!(wit::settings::get(name), |host| host.get(name))
+        either!(settings::get(name), |host| host.get(name))
     }
 
     /// A setting that is text; none when it is absent or not text.
@@ -174,16 +172,17 @@ pub mod settings {
 
 /// Lines for the policy's author; see `wit/log.wit`.
 pub mod log {
-    use super::*;
 
     /// A line that matters only while the policy is written.
     pub fn debug(line: &str) {
-        either!(wit::log::write(wit::log::Level::Debug, line), |host| host.log(line));
+        either!(log::write(crate::bindings::consentry::policy::log::Level::Debug, line), |host| host
+            .log(line));
     }
 
     /// A line about something unusual.
     pub fn warn(line: &str) {
-        either!(wit::log::write(wit::log::Level::Warn, line), |host| host.log(line));
+        either!(log::write(crate::bindings::consentry::policy::log::Level::Warn, line), |host| host
+            .log(line));
     }
 }
 

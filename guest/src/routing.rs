@@ -46,6 +46,7 @@ macro_rules! routing {
 }
 
 #[doc(hidden)]
+#[expect(clippy::same_length_and_capacity, reason = "generated")]
 pub mod world {
     wit_bindgen::generate!({
         path: "../wit",

@@ -61,6 +61,7 @@ macro_rules! template {
 }
 
 #[doc(hidden)]
+#[expect(clippy::same_length_and_capacity, reason = "generated")]
 pub mod world {
     wit_bindgen::generate!({
         path: "../wit",

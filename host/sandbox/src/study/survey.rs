@@ -100,7 +100,7 @@ async fn submit(
         let answers = Answers::submitted(&study.project, record, &place, &target.instrument, now, &form);
         if !answers.will_do() {
             let paper = Paper { project: &study.project, survey: &survey, place: &place, now };
-            return answer(StatusCode::UNPROCESSABLE_ENTITY, paper.questions(&answers));
+            return answer(StatusCode::OK, paper.questions(&answers));
         }
         complete(study, &target, &place, &answers, now);
         let html = match study.record(&target.record) {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and its helpers are tests too")]
 
+mod handset_side;
 mod redcap_side;
 mod support;
 mod twilio_side;
