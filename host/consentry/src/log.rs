@@ -48,6 +48,8 @@ pub struct Line {
 pub struct Verdict {
     /// The world: routing, template, compliance.
     pub policy: String,
+    /// When a draft was reviewed: planned, or claimed for sending.
+    pub stage: Option<String>,
     /// Its answer in a word, or how it ended without one.
     pub answer: String,
     /// The rules that it cites.
@@ -110,6 +112,7 @@ fn verdict(public: &Value) -> Verdict {
     let answer = if public["ended"] == "answered" { text("answer") } else { text("ended") };
     Verdict {
         policy: text("policy"),
+        stage: public["stage"].as_str().map(str::to_owned),
         answer,
         rules: of("rule"),
         because: of("sentence"),
@@ -157,7 +160,8 @@ pub fn text(lines: &[Line]) -> String {
 pub fn decision(verdict: &Verdict) -> String {
     let rules =
         if verdict.rules.is_empty() { String::new() } else { format!(" [{}]", verdict.rules.join(", ")) };
-    format!("{:<10} {:<8}{rules} {} fuel", verdict.policy, verdict.answer, verdict.fuel)
+    let again = if verdict.stage.as_deref() == Some("claimed") { " again, at sending" } else { "" };
+    format!("{:<10} {:<8}{rules} {} fuel{again}", verdict.policy, verdict.answer, verdict.fuel)
 }
 
 /// An instant as a person in a zone reads it.

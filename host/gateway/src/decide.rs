@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use policy::contract::reviewer::{Intent, Verdict};
+use policy::contract::reviewer::{Intent, Stage, Verdict};
 use policy::contract::router::Route;
 use policy::contract::twilio as carrier;
 use policy::contract::types::Finding;
@@ -110,6 +110,7 @@ fn conclude(policy: &Policy, request: &Request, decision: policy::Decision, roun
     };
     let public = json!({
         "policy": policy.world().name(),
+        "stage": stage(request),
         "name": about.name,
         "version": about.version,
         "component": policy.digest().as_str(),
@@ -142,6 +143,15 @@ fn conclude(policy: &Policy, request: &Request, decision: policy::Decision, roun
         )),
     };
     Asked { reply, row, effects: decision.effects }
+}
+
+/// A draft is reviewed twice: when it is planned, and again when it is claimed for sending.
+fn stage(request: &Request) -> Option<&'static str> {
+    match request {
+        Request::Review(_, _, Stage::Planned) => Some("planned"),
+        Request::Review(_, _, Stage::Claimed) => Some("claimed"),
+        _ => None,
+    }
 }
 
 fn finding_json(finding: &Finding) -> Value {

@@ -1,0 +1,70 @@
+//! The road from REDCap to a phone and back.
+
+use anyhow::Result;
+use sandbox::SurveyOutcome;
+use tests::{ANA, BEN, CLARA, EVE, Play, Stage};
+
+#[tokio::test]
+async fn an_invitation_leaves_redcap_three_policies_decide_and_a_phone_buzzes() -> Result<()> {
+    let stage = Stage::new().await?;
+    let id = stage.invite("sleep", "1").await?;
+    let line = stage.until(&id, "delivered").await?;
+    let policies: Vec<_> = line.decisions.iter().map(|d| (d.policy.as_str(), d.answer.as_str())).collect();
+    assert_eq!(
+        policies,
+        [("routing", "contact"), ("template", "words"), ("compliance", "allow"), ("compliance", "allow")]
+    );
+    let texts = stage.sandbox.handset().texts(BEN);
+    assert_eq!(texts.len(), 1);
+    assert!(texts[0].body.starts_with("Hi Ben, your survey: http://127.0.0.1"), "{}", texts[0].body);
+    assert!(texts[0].body.ends_with("Reply STOP to end texts."), "{}", texts[0].body);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_condition_that_becomes_true_is_one_occasion_however_often_it_is_seen() -> Result<()> {
+    let invitations =
+        "[[invitation]]\nid = \"diary\"\nsurvey = \"sleep_diary\"\nwhen = \"[enrolled] = '1'\"\n";
+    let stage = Stage::with(&[Play { invitations: invitations.into(), ..Play::default() }]).await?;
+    for _ in 0..3 {
+        stage.gateway.sweep().await;
+        stage.settle().await?;
+        stage.gateway.record_changed("sleep", "1").await;
+        stage.settle().await?;
+    }
+    assert_eq!(stage.lines()?.len(), 5, "one occasion for each of the five records");
+    assert_eq!([BEN, ANA, CLARA, EVE].map(|number| stage.received(number)), [1, 0, 0, 0]);
+    let reason = |record: &str| -> Result<_> {
+        let lines = stage.lines()?;
+        let line = lines.into_iter().find(|line| line.record.as_deref() == Some(record));
+        Ok(line.map(|line| (line.status, line.reason.unwrap_or_default())))
+    };
+    let (status, why) = reason("3")?.unwrap_or_default();
+    assert!(status == "suppressed" && why.contains("landline"), "{status}: {why}");
+    let (status, why) = reason("4")?.unwrap_or_default();
+    assert!(status == "suppressed" && why.contains("phone number"), "{status}: {why}");
+    let (status, why) = reason("5")?.unwrap_or_default();
+    assert!(status == "held" && why.contains("consent"), "{status}: {why}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_completed_survey_wakes_the_gateway_and_is_not_invited_to_again() -> Result<()> {
+    let invitations = "[[invitation]]\nid = \"check-in\"\nsurvey = \"weekly_checkin\"\n\
+                       when = \"[sleep_diary_complete] = '2'\"\n";
+    let stage = Stage::with(&[Play { invitations: invitations.into(), ..Play::default() }]).await?;
+    stage.invite("sleep", "1").await?;
+    let body = stage.sandbox.handset().texts(BEN)[0].body.clone();
+    let link = body.split_whitespace().find(|word| word.starts_with("http")).unwrap_or_default();
+    let answers = [("hours_slept", "7.5"), ("sleep_quality", "4")];
+    let outcome = stage.sandbox.redcap().complete_survey(link, &answers).await;
+    assert_eq!(outcome, SurveyOutcome::Completed);
+    stage.settle().await?;
+    let lines = stage.lines()?;
+    assert!(lines.iter().any(|line| line.survey.as_deref() == Some("weekly_checkin")), "{lines:#?}");
+    let again = stage.invite("sleep", "1").await?;
+    let second = stage.line(&again)?;
+    assert_eq!(second.status, "suppressed");
+    assert!(second.reason.unwrap_or_default().contains("complete"));
+    Ok(())
+}
