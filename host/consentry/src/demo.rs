@@ -4,6 +4,7 @@
 mod script;
 mod study;
 
+use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,8 +14,9 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use clap::Args;
-use gateway::store::Sqlite;
+use gateway::store::{Sqlite, StoreError};
 use gateway::{Clock, Gateway};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use miette::{IntoDiagnostic, WrapErr, miette};
 use policy::Engine;
@@ -30,7 +32,7 @@ use crate::log;
 use study::Study;
 
 /// How the demonstration runs.
-#[derive(Args, Debug, Clone)]
+#[derive(Args, Debug, Clone, Default)]
 pub struct Options {
     /// Run the story without a browser, and print it
     #[arg(long)]
@@ -161,32 +163,66 @@ async fn sandbox(
 type Shared = (Arc<OnceCell<(Arc<Gateway>, TimeZone)>>, String, String);
 
 /// What was decided, for the panel beside the phone.
-async fn handset_log(State((handset, ..)): State<Shared>) -> Json<Value> {
-    let lines = handset.get().and_then(|(gateway, zone)| panel(&gateway.store, zone));
-    Json(Value::Array(lines.unwrap_or_default()))
+async fn handset_log(State((handset, project, _)): State<Shared>) -> Json<Value> {
+    let entries = handset.get().and_then(|(gateway, zone)| panel(&gateway.store, &project, zone).ok());
+    Json(Value::Array(entries.unwrap_or_default()))
 }
 
-fn panel(store: &Sqlite, zone: &TimeZone) -> Option<Vec<Value>> {
-    let lines = log::lines(store, None, None, zone).ok()?;
-    Some(lines.into_iter().map(|line| entry(&line)).collect())
+/// Messages and opt-outs, the latest change first.
+fn panel(store: &Sqlite, project: &str, zone: &TimeZone) -> Result<Vec<Value>, StoreError> {
+    let mut entries = Vec::new();
+    for message in store.log(Some(project), None)? {
+        let at = message.changed;
+        entries.push((at, entry(&log::line(store, message, zone)?)));
+    }
+    for opt_out in store.all_opt_outs()? {
+        for record in store.records_of(project, &opt_out.number)? {
+            let title = if opt_out.ended.is_some() { "Opt-out: ended" } else { "Opt-out: texts are stopped" };
+            let entry =
+                json!({ "record": record, "title": title, "detail": opt_out.source, "tone": "stopped" });
+            entries.push((opt_out.ended.unwrap_or(opt_out.at), entry));
+        }
+    }
+    entries.sort_by_key(|(at, _)| Reverse(*at));
+    for (at, entry) in &mut entries {
+        entry["at"] = json!(Timestamp::from_second(i64::from(*at)).unwrap_or_default());
+    }
+    Ok(entries.into_iter().map(|(_, entry)| entry).collect())
 }
 
 fn entry(line: &log::Line) -> Value {
-    let record = line.record.as_deref().map(|record| format!(" · record {record}")).unwrap_or_default();
-    let mut detail: Vec<String> = line.reason.iter().cloned().collect();
-    detail.extend(line.decisions.iter().map(log::decision));
     let tone = match line.status.as_str() {
         "delivered" | "sent" | "accepted" => "good",
-        "held" | "unknown" | "failed" | "undelivered" => "bad",
-        "suppressed" | "deferred" | "expired" => "quiet",
+        "suppressed" | "canceled" | "expired" => "stopped",
+        "held" | "deferred" => "warn",
+        "unknown" | "failed" | "undelivered" => "bad",
         _ => "plain",
     };
+    let survey = line.survey.as_deref().map(|survey| format!(" to {}", survey.replace('_', " ")));
+    let mut purpose = line.purpose.replace('-', " ");
+    if let Some(initial) = purpose.get_mut(..1) {
+        initial.make_ascii_uppercase();
+    }
     json!({
-        "at": line.when,
-        "title": format!("{}{record}: {}", line.purpose, line.status),
-        "detail": detail.join("\n"),
+        "record": line.record,
+        "title": format!("{purpose}{}: {}", survey.unwrap_or_default(), line.status),
+        "detail": line.reason,
+        "steps": steps(&line.decisions),
         "tone": tone,
     })
+}
+
+/// What each policy said, for people: a review that came to the same at sending is not told twice.
+fn steps(decisions: &[log::Verdict]) -> Vec<Value> {
+    let mut steps: Vec<Value> = Vec::new();
+    for verdict in decisions {
+        let findings: Vec<_> = verdict.rules.iter().zip(&verdict.because).collect();
+        let step = json!({ "policy": verdict.policy, "answer": verdict.answer, "findings": findings });
+        if !steps.contains(&step) {
+            steps.push(step);
+        }
+    }
+    steps
 }
 
 #[derive(serde::Deserialize)]
@@ -219,7 +255,7 @@ fn policies(given: Option<&Path>) -> miette::Result<PathBuf> {
     ))
 }
 
-fn morning(zone: &TimeZone) -> miette::Result<jiff::Timestamp> {
+fn morning(zone: &TimeZone) -> miette::Result<Timestamp> {
     let today = zone.to_datetime(Clock::System.now()).date();
     let ten = zone.to_ambiguous_timestamp(today.at(10, 0, 0, 0)).compatible();
     ten.into_diagnostic()

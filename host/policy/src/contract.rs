@@ -29,7 +29,9 @@ pub const WIT: &str = concat!(
     include_str!("../../../wit/reviewer.wit"),
 );
 
-pub(crate) mod shared {
+/// The shared interfaces as generated, for those who call components without this crate's engine.
+#[doc(hidden)]
+pub mod shared {
     wasmtime::component::bindgen!({
         path: "../../wit",
         inline: r"
@@ -53,7 +55,8 @@ pub(crate) mod shared {
     });
 }
 
-pub(crate) mod routing {
+#[doc(hidden)]
+pub mod routing {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "consentry:policy/routing",
@@ -73,7 +76,8 @@ pub(crate) mod routing {
     });
 }
 
-pub(crate) mod template {
+#[doc(hidden)]
+pub mod template {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "consentry:policy/template",
@@ -91,7 +95,8 @@ pub(crate) mod template {
     });
 }
 
-pub(crate) mod compliance {
+#[doc(hidden)]
+pub mod compliance {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "consentry:policy/compliance",

@@ -97,6 +97,12 @@ impl Engine {
         &self.hash
     }
 
+    /// Wasmtime's own engine, for the benchmark that compares with bare calls.
+    #[doc(hidden)]
+    pub fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.wasm
+    }
+
     /// Waits for a place in the pool, which would otherwise refuse the instance.
     pub(crate) fn place(&self) -> Place<'_> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);

@@ -280,6 +280,11 @@ impl Policy {
         &self.digest
     }
 
+    /// The settings in force, defaults included.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The digest of the settings in force, defaults included.
     pub fn settings_digest(&self) -> &Digest {
         &self.settings_digest

@@ -101,7 +101,9 @@ impl Sandbox {
     }
 
     /// Starts with more routes on the same server. The handset shows what `/handset/log` gives, a JSON list
-    /// of `{at, title, detail, tone}`.
+    /// of `{at, title, detail, tone}`. An entry with a `record` is shown with that participant, and brings
+    /// a button that posts the record to `/handset/invite`; `steps` are `{policy, answer, findings}`, where
+    /// a finding is a rule and a sentence.
     pub async fn start_with(config: SandboxConfig, extra: Router) -> Result<Self, StartError> {
         if !config.listen.ip().is_loopback() {
             return Err(StartError::NotLoopback(config.listen));

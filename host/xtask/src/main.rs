@@ -14,6 +14,9 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// The reference policies, by crate.
 const POLICIES: [&str; 3] = ["routing", "template", "compliance"];
 
+/// The policies that misbehave, for the tests: the crate `hostile-NAME` becomes `hostile/NAME.wasm`.
+const HOSTILE: [&str; 3] = ["routing", "template", "compliance"];
+
 #[derive(Parser)]
 #[command(about = "The workspace's own commands")]
 struct Cli {
@@ -69,7 +72,8 @@ fn verify() -> Result<()> {
     step("lints");
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
     step("tests");
-    // The browser tests drive the binary, and the crash of one test must not hide the others.
+    // Some tests run the program itself; and one failure must not hide the others.
+    cargo(&["build", "--package", "consentry"])?;
     cargo(&["test", "--workspace", "--no-fail-fast"])?;
     step("licenses, bans and sources of the dependencies");
     if Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|output| output.status.success())
@@ -94,15 +98,22 @@ fn policies() -> Result<PathBuf> {
         })?;
     }
     let mut build = vec!["build", "--quiet", "--target", TARGET, "--profile", "policy"];
-    for policy in POLICIES {
+    let hostile = HOSTILE.map(|policy| format!("hostile-{policy}"));
+    for policy in POLICIES.into_iter().chain(hostile.iter().map(String::as_str)) {
         build.extend(["--package", policy]);
     }
     cargo(&build)?;
     let folder = target().join("debug/policies");
-    std::fs::create_dir_all(&folder).with_context(|| format!("make `{}`", folder.display()))?;
+    let for_tests = folder.join("hostile");
+    std::fs::create_dir_all(&for_tests).with_context(|| format!("make `{}`", for_tests.display()))?;
+    let modules = target().join(TARGET).join("policy");
     for policy in POLICIES {
-        let module = target().join(TARGET).join("policy").join(format!("{policy}.wasm"));
-        componentize(&module, &folder.join(format!("{policy}.wasm")))?;
+        let file = format!("{policy}.wasm");
+        componentize(&modules.join(&file), &folder.join(&file))?;
+    }
+    for policy in HOSTILE {
+        let module = modules.join(format!("hostile_{policy}.wasm"));
+        componentize(&module, &for_tests.join(format!("{policy}.wasm")))?;
     }
     Ok(folder)
 }

@@ -1,3 +1,6 @@
 //! One binary for all tests that see the product from outside.
 
+mod arrows;
+mod browser;
+mod command_line;
 mod road;

@@ -1,0 +1,156 @@
+//! The binary as its users meet it: the demonstration's transcript, the log, the exports, bad configuration.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result};
+use gateway::wording::digest;
+use tests::{BEN, Play, Stage};
+
+/// The program, built beside this test.
+fn consentry() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let folder = test.ancestors().nth(2).context("the test is not in a target folder")?;
+    let program = folder.join("consentry");
+    anyhow::ensure!(
+        program.exists(),
+        "`{}` is not there; `cargo build -p consentry` builds it",
+        program.display()
+    );
+    Ok(program)
+}
+
+fn run(arguments: &[&str]) -> Result<Output> {
+    Ok(Command::new(consentry()?).args(arguments).output()?)
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn the_demonstration_prints_its_story_and_ends_well() -> Result<()> {
+    let policies = tests::policies().display().to_string();
+    let output = run(&["demo", "--script", "--policies", &policies])?;
+    let text = out(&output);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    for promised in [
+        "routing    contact",
+        "template   words",
+        "compliance allow",
+        "fuel",
+        "Hi Ben, this is the Northfield Sleep Study.",
+        "segments, delivered",
+        "completed, with",
+        "the confirmation, by Twilio itself",
+        "PARTICIPANT OPTED OUT",
+        "the confirmation, by Consentry",
+        "ledger verify: ok",
+    ] {
+        assert!(text.contains(promised), "the transcript lacks `{promised}`:\n{text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn somebody_elses_project_is_demonstrated_with_labelled_samples() -> Result<()> {
+    let Ok(corpus) = std::env::var("CONSENTRY_CORPUS") else {
+        println!("skipped: CONSENTRY_CORPUS is not set");
+        return Ok(());
+    };
+    let project = format!("{corpus}/redcap-projects/rmh-covid-home-monitoring.xml");
+    let policies = tests::policies().display().to_string();
+    let output = run(&["demo", "--script", "--policies", &policies, "--project", &project])?;
+    let text = out(&output);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("PARTICIPANT OPTED OUT") && text.contains("ledger verify: ok"), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_log_says_what_became_of_each_message_and_names_no_number() -> Result<()> {
+    let stage = Stage::new().await?;
+    let sent = stage.invite("sleep", "1").await?;
+    stage.until(&sent, "delivered").await?;
+    stage.invite("sleep", "4").await?;
+    let config = stage.config.display().to_string();
+    let text = out(&run(&["log", "--config", &config])?);
+    assert!(text.contains("record 1: DELIVERED") && text.contains("record 4: SUPPRESSED"), "{text}");
+    let one = out(&run(&["log", "--config", &config, "--participant", "4", "--json"])?);
+    assert_eq!(one.lines().count(), 1);
+    let line: serde_json::Value = serde_json::from_str(&one)?;
+    assert_eq!(line["status"], "suppressed");
+    for shown in [&text, &one] {
+        assert!(!shown.contains("555012") && !shown.contains("Hi Ben"), "{shown}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn opt_outs_are_exported_with_their_numbers_and_the_ledger_verifies_against_its_head() -> Result<()> {
+    let stage = Stage::new().await?;
+    stage.say(BEN, "STOP").await?;
+    let config = stage.config.display().to_string();
+    let csv = out(&run(&["opt-outs", "export", "--csv", "--config", &config])?);
+    assert!(csv.starts_with("number,channel,project,opted_out_at,"), "{csv}");
+    assert!(csv.contains(&format!("{BEN},sms,sleep,2026-11-24T15:00:00Z")), "{csv}");
+    let verified = run(&["ledger", "verify", "--config", &config])?;
+    assert!(verified.status.success());
+    let text = out(&verified);
+    let head = text.trim().rsplit(' ').next().unwrap_or_default().to_owned();
+    let again = run(&["ledger", "verify", "--config", &config, "--head", &head])?;
+    assert!(again.status.success());
+    let other = format!("1:{}", "0".repeat(64));
+    let wrong = run(&["ledger", "verify", "--config", &config, "--head", &other])?;
+    assert!(!wrong.status.success());
+    let told = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(told.contains("does not hold the exported head"), "{told}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_configuration_with_many_problems_is_told_all_of_them_at_once() -> Result<()> {
+    let mut play = Play::default();
+    play.messages =
+        "methods = [\"sms-link\", \"telegram\"]\ndefault-method = \"sms-link\"\nlanguge = \"en\"\n".into();
+    play.invitations =
+        "[[invitation]]\nid = \"x\"\nsurvey = \"sleep_diary\"\nwhen = \"[enrolled = '1'\"\n".into();
+    play.compliance += "quiet-form = \"21:00\"\n";
+    let refused = Stage::dark(&[play]).await.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    for promised in
+        ["telegram", "`languge`", "did you mean `language`?", "this condition cannot be read", "quiet-form"]
+    {
+        assert!(refused.contains(promised), "lacks `{promised}`: {refused}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_not_a_project_is_told_with_its_line() -> Result<()> {
+    let folder = tests::folder()?;
+    let file = folder.join("not-a-project.xml");
+    std::fs::write(&file, "<?xml version=\"1.0\"?>\n<html><body>Please log in</body></html>\n")?;
+    let policies = tests::policies().display().to_string();
+    let output =
+        run(&["demo", "--script", "--policies", &policies, "--project", &file.display().to_string()])?;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(told.contains("line 2") && told.contains("ODM"), "{told}");
+    std::fs::remove_dir_all(folder)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wording_that_was_changed_is_held_and_its_new_digest_is_told() -> Result<()> {
+    let mut play = Play::default();
+    play.wordings[0].approved = false;
+    let text = play.wordings[0].text.clone();
+    let stage = Stage::with(&[play]).await?;
+    let id = stage.invite("sleep", "1").await?;
+    let line = stage.line(&id)?;
+    assert_eq!(line.status, "held");
+    assert!(line.reason.unwrap_or_default().contains("`invitation`"));
+    let notes = tests::read(&stage.config)?.notes;
+    assert!(notes.iter().any(|note| note.contains(&digest("en", &text))), "{notes:?}");
+    Ok(())
+}
