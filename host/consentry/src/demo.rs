@@ -217,7 +217,11 @@ fn steps(decisions: &[log::Verdict]) -> Vec<Value> {
     let mut steps: Vec<Value> = Vec::new();
     for verdict in decisions {
         let findings: Vec<_> = verdict.rules.iter().zip(&verdict.because).collect();
-        let step = json!({ "policy": verdict.policy, "answer": verdict.answer, "findings": findings });
+        let answer = match verdict.answer.as_str() {
+            "words" => "wording chosen",
+            answer => answer,
+        };
+        let step = json!({ "policy": verdict.policy, "answer": answer, "findings": findings });
         if !steps.contains(&step) {
             steps.push(step);
         }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::facts::Known;
 use crate::gateway::Gateway;
-use crate::outbox::Reason;
+use crate::outbox::{Reason, masked};
 use crate::store::DecisionRow;
 
 /// A decision is run this often at most.
@@ -129,6 +129,16 @@ fn conclude(policy: &Policy, request: &Request, decision: policy::Decision, roun
     let row = DecisionRow { public, record };
     let reply = match decision.ended {
         Ended::Answered(reply) => Ok(reply),
+        // What is wrong with an answer is told in the component's own words, such as a rule's id.
+        Ended::BadAnswer { why } => Err(Reason::new(
+            "policy.bad-answer",
+            format!(
+                "the {} policy `{}` gave no answer: {}",
+                policy.world().name(),
+                about.name,
+                Ended::BadAnswer { why: masked(&why) }
+            ),
+        )),
         Ended::Needs(_) => Err(Reason::new(
             "policy.needs",
             format!(
@@ -155,31 +165,11 @@ fn stage(request: &Request) -> Option<&'static str> {
 }
 
 fn finding_json(finding: &Finding) -> Value {
-    json!({ "rule": finding.rule, "sentence": masked(&finding.sentence), "citation": finding.citation })
-}
-
-/// A finding must not name a number. What looks like one is masked all the same.
-pub(crate) fn masked(sentence: &str) -> String {
-    let mut masked = String::with_capacity(sentence.len());
-    let mut digits = String::new();
-    let flush = |digits: &mut String, masked: &mut String| {
-        if digits.len() >= 7 {
-            masked.push('…');
-        } else {
-            masked.push_str(digits);
-        }
-        digits.clear();
-    };
-    for character in sentence.chars() {
-        if character.is_ascii_digit() {
-            digits.push(character);
-        } else {
-            flush(&mut digits, &mut masked);
-            masked.push(character);
-        }
-    }
-    flush(&mut digits, &mut masked);
-    masked
+    json!({
+        "rule": finding.rule,
+        "sentence": masked(&finding.sentence),
+        "citation": finding.citation.as_deref().map(masked),
+    })
 }
 
 fn summary(reply: &Reply) -> (&'static str, Vec<&Finding>) {
@@ -200,13 +190,5 @@ fn summary(reply: &Reply) -> (&'static str, Vec<&Finding>) {
         Reply::Intent(Intent::AccessCode(_)) => ("access code", vec![]),
         Reply::Intent(Intent::AskStaff(finding)) => ("ask staff", vec![finding]),
         Reply::Intent(Intent::Ignore(finding)) => ("ignore", vec![finding]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_number_in_a_finding_is_masked_and_a_date_is_not() {
-        assert_eq!(super::masked("call +16175550123 by 2026-11-24"), "call +… by 2026-11-24");
     }
 }

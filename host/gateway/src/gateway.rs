@@ -18,11 +18,12 @@ use tokio::sync::{Mutex, Notify};
 use twilio::{AccountStatus, AccountType, PhoneNumber, RequestError};
 
 use crate::clock::Clock;
-use crate::decide::{Asked, masked};
+use crate::decide::Asked;
 use crate::facts::{Known, phone_of};
 use crate::floor::Account;
 use crate::outbox::{Message, NewMessage, Reason, State};
 use crate::project::Project;
+use crate::record::without_values;
 use crate::store::{Committed, Decided, Sqlite, Step, StoreError};
 use crate::{render, trigger};
 
@@ -166,7 +167,8 @@ impl Gateway {
             let account = self.look_at_account(project).await;
             self.accounts.lock().await.insert(project.name.clone(), account);
             if let Err(error) = self.connect(project).await {
-                tracing::warn!(project = project.name, %error, "REDCap does not answer; it is asked again");
+                let error = without_values(&error);
+                tracing::warn!(project = project.name, error, "REDCap does not answer; it is asked again");
                 continue;
             }
             self.wake.records.lock().await.insert((project.name.clone(), None));
@@ -306,7 +308,8 @@ impl Gateway {
                 }
                 // The next sweep reads every record again, so nothing is lost.
                 Err(error) => {
-                    tracing::warn!(project = name, %error, "records cannot be read; they are read again");
+                    let error = without_values(&error);
+                    tracing::warn!(project = name, error, "records cannot be read; they are read again");
                 }
             }
         }
@@ -342,11 +345,10 @@ impl Gateway {
         let wanted =
             ExportRecords { records: vec![record.into()], survey_fields: true, ..ExportRecords::default() };
         let unreadable = |why: String| Reason::new("facts.redcap", why);
-        let rows = project
-            .redcap
-            .export_records(&wanted)
-            .await
-            .map_err(|error| unreadable(format!("REDCap could not be read: {error}")))?;
+        let rows =
+            project.redcap.export_records(&wanted).await.map_err(|error| {
+                unreadable(format!("REDCap could not be read: {}", without_values(&error)))
+            })?;
         let found = redcap::record::from_flat_rows(model, &rows).into_iter().find(|found| found.id == record);
         let found = found.ok_or_else(|| unreadable("REDCap has no such record any more".into()))?;
         Ok((Arc::new(found), now))
@@ -408,7 +410,10 @@ impl Gateway {
             .redcap
             .survey_link(record, &survey.instrument, survey.event.as_deref(), survey.instance)
             .await
-            .map_err(|error| Reason::new("facts.survey-link", format!("REDCap gave no survey link: {error}")))
+            .map_err(|error| {
+                let why = format!("REDCap gave no survey link: {}", without_values(&error));
+                Reason::new("facts.survey-link", why)
+            })
     }
 
     /// Route, render, review: where a message goes next.
@@ -435,6 +440,10 @@ impl Gateway {
                 Ok(known) => self.consider(&message, known, &mut decided).await,
                 Err(why) => decided.reason = Some(why),
             }
+            // However long a policy wants to wait, the end of the message's time is seen.
+            if let (State::Deferred, Some(end)) = (decided.state, message.new.not_after) {
+                decided.look_at = decided.look_at.min(end.saturating_add(1));
+            }
         }
         self.store.commit(Step::Decide(Box::new(decided))).await?;
         Ok(())
@@ -456,7 +465,7 @@ impl Gateway {
             Ok(Route::Contact(plan)) => plan,
             Ok(Route::Wait(wait)) => {
                 decided.look_at = wait.until.max(now + 60);
-                decided.reason = Some(scrubbed(wait.because));
+                decided.reason = Some(wait.because.into());
                 return;
             }
             Ok(Route::Skip(finding)) => {
@@ -464,14 +473,14 @@ impl Gateway {
                 decided.look_at = now;
                 // A participant who opted out is shown as such, whatever the policy called it.
                 let opted_out = known.opt_outs.iter().any(|o| o.ended.is_none());
-                decided.reason = Some(if opted_out { crate::floor::opted_out() } else { scrubbed(finding) });
+                decided.reason = Some(if opted_out { crate::floor::opted_out() } else { finding.into() });
                 return;
             }
             Err(reason) => return hold(decided, reason),
         };
         if let Some(at) = plan.not_before.filter(|at| *at > now) {
             decided.look_at = at;
-            decided.reason = plan.because.into_iter().next().map(scrubbed);
+            decided.reason = plan.because.into_iter().next().map(Reason::from);
             return;
         }
         let template = known.project.policies.template.clone();
@@ -479,7 +488,7 @@ impl Gateway {
         let asked = self.ask(&template, request, &mut known).await;
         let words = match asked.reply.clone() {
             Ok(Reply::Words(Ok(words))) => Ok(words),
-            Ok(Reply::Words(Err(finding))) => Err(scrubbed(finding)),
+            Ok(Reply::Words(Err(finding))) => Err(Reason::from(finding)),
             Ok(_) => Err(Reason::new("policy.bad-answer", "the template policy answered something else")),
             Err(reason) => Err(reason),
         };
@@ -495,8 +504,7 @@ impl Gateway {
         decided.decisions.extend(reviewed.asked.map(|asked| asked.row));
         decided.state = reviewed.state;
         decided.look_at = reviewed.look_at;
-        decided.reason =
-            reviewed.reason.map(|reason| Reason { sentence: masked(&reason.sentence), ..reason });
+        decided.reason = reviewed.reason;
         decided.evidence = Some(evidence(&known, &draft));
         decided.draft = Some(draft);
     }
@@ -513,6 +521,9 @@ fn keep(message: &Message, known: &Known, asked: Asked, decided: &mut Decided) {
             Effect::Write(values) => {
                 decided.writes.push(values.into_iter().map(|value| (value.field, value.value)).collect());
             }
+            // A policy that answers each message with another would never end: what the floor holds for its
+            // depth causes nothing more.
+            Effect::Send { .. } | Effect::Call { .. } if message.new.depth > crate::floor::DEPTH => {}
             Effect::Send { wording, .. } | Effect::Call { wording, .. } => {
                 decided.messages.push(NewMessage {
                     occasion: format!("{}/caused/{}/{index}", known.project.name, message.id),
@@ -530,11 +541,6 @@ fn keep(message: &Message, known: &Known, asked: Asked, decided: &mut Decided) {
             }
         }
     }
-}
-
-fn scrubbed(finding: policy::contract::types::Finding) -> Reason {
-    let reason = Reason::from(finding);
-    Reason { sentence: masked(&reason.sentence), ..reason }
 }
 
 /// What allowed a message: the approvals and the consent that were in force.

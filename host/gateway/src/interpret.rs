@@ -6,8 +6,8 @@ use std::sync::Arc;
 use policy::contract::reviewer::{Expecting, Inbound, Intent, ProviderHandling, Scope};
 use policy::contract::types::{Channel, Purpose};
 use policy::{Reply, Request};
+use twilio::Keyword;
 
-use crate::decide::masked;
 use crate::facts::Known;
 use crate::gateway::Gateway;
 use crate::outbox::{NewMessage, Reason};
@@ -47,18 +47,8 @@ impl Gateway {
 
     async fn interpret(&self, project: &Arc<Project>, waiting: &Waiting) -> Result<Step, StoreError> {
         let now = self.clock.seconds();
-        let Some(model) = project.model() else {
-            // A keyword was acted on already. For anything else the policy may want to see the participant.
-            return Ok(Step::Misunderstand {
-                sid: waiting.sid.clone(),
-                why: Reason::new(
-                    "inbox.redcap",
-                    "REDCap has not answered yet, so nobody knows whose number it is",
-                ),
-                decisions: vec![],
-                give_up: waiting.tries >= TRIES,
-            });
-        };
+        // REDCap may not have answered yet. That makes nobody's refusal wait.
+        let model = project.model().unwrap_or_default();
         let mut participants = Vec::new();
         let mut open_invitations = Vec::new();
         let mut known = Known {
@@ -153,7 +143,7 @@ impl Gateway {
         match intent {
             Intent::Stop(stop) => {
                 understood.intent = "stop";
-                understood.reason = Some(reason(stop.because));
+                understood.reason = Some(stop.because.into());
                 understood.stop = Some(match stop.scope {
                     Scope::Study => project.name.clone(),
                     Scope::Institution => String::new(),
@@ -165,9 +155,16 @@ impl Gateway {
                     understood.messages.push(reply(Purpose::OptOutConfirmation, CONFIRM_WITHIN));
                 }
             }
+            // An opt-out ends only by an explicit word, whatever a policy makes of others.
+            Intent::Start(finding) if !known.opt_outs.is_empty() && !says_start(project, waiting) => {
+                understood.intent = "ask staff";
+                understood.reason = Some(finding.into());
+                let sentence = "a text came in that may ask for messages again, and START was not the word";
+                understood.task = Some(("unclear-reply", sentence.into()));
+            }
             Intent::Start(finding) => {
                 understood.intent = "start";
-                understood.reason = Some(reason(finding));
+                understood.reason = Some(finding.into());
                 understood.start = true;
                 understood.writes = written("0");
             }
@@ -179,12 +176,13 @@ impl Gateway {
             }
             Intent::AskStaff(finding) => {
                 understood.intent = "ask staff";
-                understood.task = Some(("unclear-reply", masked(&finding.sentence)));
-                understood.reason = Some(reason(finding));
+                let reason = Reason::from(finding);
+                understood.task = Some(("unclear-reply", reason.sentence.clone()));
+                understood.reason = Some(reason);
             }
             Intent::Ignore(finding) => {
                 understood.intent = "ignore";
-                understood.reason = Some(reason(finding));
+                understood.reason = Some(finding.into());
             }
             Intent::Answer | Intent::AccessCode(_) => {
                 understood.intent = "unexpected answer";
@@ -194,12 +192,6 @@ impl Gateway {
         }
         Step::Understand(Box::new(understood))
     }
-}
-
-fn reason(finding: policy::contract::types::Finding) -> Reason {
-    let mut reason = Reason::from(finding);
-    reason.sentence = masked(&reason.sentence);
-    reason
 }
 
 fn reply(
@@ -224,6 +216,14 @@ fn reply(
         due: now,
         not_after: Some(now + within),
     }
+}
+
+/// Whether a text is START beyond doubt: Twilio took it for that, or it is one of Twilio's own words.
+fn says_start(project: &Project, waiting: &Waiting) -> bool {
+    let words = waiting.body.expose();
+    let keyword = twilio::default_keyword(words, project.account.number.is_toll_free());
+    let yes = words.trim().eq_ignore_ascii_case("yes");
+    waiting.provider == "started" || (keyword == Some(Keyword::Start) && !yes)
 }
 
 fn handling(provider: &str) -> ProviderHandling {

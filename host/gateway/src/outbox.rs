@@ -142,8 +142,59 @@ impl Reason {
 
 impl From<policy::contract::types::Finding> for Reason {
     fn from(finding: policy::contract::types::Finding) -> Reason {
-        Reason { rule: finding.rule, sentence: finding.sentence, citation: finding.citation }
+        Reason {
+            rule: finding.rule,
+            sentence: masked(&finding.sentence),
+            citation: finding.citation.as_deref().map(masked),
+        }
     }
+}
+
+/// A policy's words must not name a number. What looks like one is masked all the same: seven digits in a
+/// row, or ten with what people write between them. A date has eight, and stays.
+pub(crate) fn masked(words: &str) -> String {
+    let mut masked = String::with_capacity(words.len());
+    let mut rest = words;
+    while let Some(start) = rest.find(|character: char| character.is_ascii_digit()) {
+        masked.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let (length, is_number) = if is_date(rest) { (DATE, false) } else { digits(rest) };
+        masked.push_str(if is_number { "…" } else { &rest[..length] });
+        rest = &rest[length..];
+    }
+    masked.push_str(rest);
+    masked
+}
+
+/// Bytes of a date as ISO 8601 writes it.
+const DATE: usize = 10;
+
+fn is_date(words: &str) -> bool {
+    let bytes = words.as_bytes();
+    bytes.len() >= DATE
+        && bytes[..DATE].iter().enumerate().all(|(at, byte)| match at {
+            4 | 7 => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
+        && !bytes.get(DATE).is_some_and(u8::is_ascii_digit)
+}
+
+/// The digits that words begin with, up to the last one, and whether they may be a phone number.
+fn digits(words: &str) -> (usize, bool) {
+    let (mut length, mut all, mut in_a_row, mut longest) = (0, 0, 0, 0);
+    for (at, character) in words.char_indices() {
+        if character.is_ascii_digit() {
+            all += 1;
+            in_a_row += 1;
+            longest = longest.max(in_a_row);
+            length = at + 1;
+        } else if " -.()/\u{a0}".contains(character) && at < length + 3 {
+            in_a_row = 0;
+        } else {
+            break;
+        }
+    }
+    (length, longest >= 7 || all >= 10)
 }
 
 /// A reason to contact somebody, on its way into the outbox.
@@ -234,6 +285,20 @@ mod tests {
                 at = next;
             }
             prop_assert!(submissions_in_doubt <= 1);
+        }
+    }
+
+    #[test]
+    fn a_number_in_a_policys_words_is_masked_and_a_date_is_not() {
+        for (words, expected) in [
+            ("call +16175550123 by 2026-11-24", "call +… by 2026-11-24"),
+            ("call (617) 555-0123.", "call (…."),
+            ("617.555.0123 or 617 555 0123, please", "…, please"),
+            ("on 2026-11-24 15:00 in room 12", "on 2026-11-24 15:00 in room 12"),
+            ("47 CFR 64.1200(a)(10) and (a)(12)", "47 CFR 64.1200(a)(10) and (a)(12)"),
+            ("call +1-617-555-0123", "call +…"),
+        ] {
+            assert_eq!(masked(words), expected);
         }
     }
 

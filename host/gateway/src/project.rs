@@ -54,8 +54,6 @@ pub struct Project {
     pub account: TwilioAccount,
     /// The three policies.
     pub policies: Policies,
-    /// A text is not sent on facts older than this, in seconds.
-    pub max_age: u32,
     /// Texts that one number may get in 24 hours, whatever the policies say.
     pub ceiling: u32,
 }

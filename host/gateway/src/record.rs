@@ -1,5 +1,6 @@
 //! Record: what REDCap is to know is written there, once, and tried again until it is.
 
+use redcap::ApiError;
 use redcap::client::Overwrite;
 use serde_json::{Map, Value};
 
@@ -43,13 +44,20 @@ impl Gateway {
         for (field, value) in &write.values {
             row.insert(column(field), Value::String(value.clone()));
         }
-        project.redcap.import_records(&[row], Overwrite::Normal).await.map(|_| ()).map_err(
-            |error| match error {
-                // REDCap's own words may repeat a value.
-                redcap::ApiError::ImportRefused { .. } => "REDCap refused the values".to_owned(),
-                error => error.to_string(),
-            },
-        )
+        let imported = project.redcap.import_records(&[row], Overwrite::Normal).await;
+        imported.map(|_| ()).map_err(|error| without_values(&error))
+    }
+}
+
+/// What went wrong at REDCap, without REDCap's own words: they may repeat a value.
+pub(crate) fn without_values(error: &ApiError) -> String {
+    match error {
+        ApiError::Refused { content, status, .. } => {
+            format!("REDCap refused `content={content}` with status {status}")
+        }
+        ApiError::ImportRefused { .. } => "REDCap refused the values".into(),
+        ApiError::NotPermitted { .. } => "REDCap does not permit it; is the token still good?".into(),
+        other => other.to_string(),
     }
 }
 

@@ -11,7 +11,7 @@ use twilio::SmartEncoding;
 
 use crate::facts::{Known, sensitivity};
 use crate::floor::PieceApproval;
-use crate::outbox::Reason;
+use crate::outbox::{Reason, masked};
 use crate::vocabulary::channel;
 
 /// Pieces, filled and joined.
@@ -38,10 +38,8 @@ pub fn join(known: &Known, pieces: &[Piece], language: &str) -> Result<Joined, R
             return Err(Reason::new("render.question", "there is no question at hand to take a label from"));
         };
         let Some(wording) = known.project.wording(id, language) else {
-            return Err(Reason::new(
-                "render.wording",
-                format!("there is no wording `{id}` in the language `{language}`"),
-            ));
+            let sentence = format!("there is no wording `{id}` in the language `{language}`");
+            return Err(Reason::new("render.wording", masked(&sentence)));
         };
         let (text, fillings, links) = fill(known, &wording.text)?;
         if !joined.text.is_empty() {

@@ -65,7 +65,10 @@ impl Gateway {
 }
 
 fn verdict_of(verdict: &Verdict, now: u32) -> (State, u32, Option<Reason>) {
-    let first = |findings: &[policy::contract::types::Finding]| findings.first().cloned().map(Reason::from);
+    let first = |findings: &[policy::contract::types::Finding]| {
+        let found = findings.first().cloned().map(Reason::from);
+        Some(found.unwrap_or_else(|| Reason::new("policy.silent", "the compliance policy gave no reason")))
+    };
     match verdict {
         Verdict::Allow(_) => (State::Due, now, None),
         // A deferral into the past would be asked again at once, for ever.

@@ -5,7 +5,7 @@
 //! a 201 is unknown, and is never sent again: only Twilio's own report settles it.
 
 use policy::contract::reviewer::Stage;
-use policy::contract::types::{Address, Attempt, Failure};
+use policy::contract::types::{Address, Attempt, Channel, Failure};
 use twilio::{ApiError, Class, CreateError, CreateMessage, MessageBody, PhoneNumber, Sender};
 
 use crate::facts::Known;
@@ -14,6 +14,7 @@ use crate::gateway::Gateway;
 use crate::outbox::{Message, Reason, State};
 use crate::render;
 use crate::store::{Committed, Decided, Outcome, Step, StoreError};
+use crate::vocabulary::channel;
 
 /// Messages that are sent at once.
 const AT_ONCE: u32 = 8;
@@ -69,7 +70,8 @@ impl Gateway {
         let reviewed = self.review(&message, &occasion, &draft, &pieces, Stage::Claimed, &mut known).await;
         let decisions: Vec<_> = reviewed.asked.into_iter().map(|asked| asked.row).collect();
         if reviewed.state != State::Due {
-            let step = again(reviewed.state, reviewed.look_at, reviewed.reason, decisions);
+            let end = message.new.not_after.map_or(u32::MAX, |end| end.saturating_add(1));
+            let step = again(reviewed.state, reviewed.look_at.min(end), reviewed.reason, decisions);
             self.store.commit(Step::Decide(Box::new(step))).await?;
             return Ok(());
         }
@@ -90,8 +92,11 @@ impl Gateway {
     async fn submit(&self, message: &Message, known: &Known) -> Outcome {
         let now = self.clock.seconds();
         let Some((to, draft)) = message.draft.as_ref().and_then(|draft| match &draft.to {
-            Address::Phone(to) => Some((PhoneNumber::from_e164(to).ok()?, draft)),
-            Address::Email(_) => None,
+            // A call that went out as a text would pass by the opt-outs of texts.
+            Address::Phone(to) if channel(draft.method) == Channel::Sms => {
+                Some((PhoneNumber::from_e164(to).ok()?, draft))
+            }
+            Address::Phone(_) | Address::Email(_) => None,
         }) else {
             let why = Reason::new("send.channel", "this version of Consentry sends texts only");
             return Outcome::Held { code: None, why };

@@ -77,7 +77,6 @@ pub(super) fn read(
         wordings: wordings.into_iter().flatten().collect(),
         account: account?,
         policies: policies?,
-        max_age: messages.max_age,
         ceiling: messages.ceiling,
     })
 }
@@ -127,7 +126,6 @@ struct Messages {
     region: String,
     methods: Vec<DeliveryMethod>,
     default_method: DeliveryMethod,
-    max_age: u32,
     ceiling: u32,
 }
 
@@ -156,7 +154,6 @@ fn messages(section: &Section<'_>) -> Option<Messages> {
         language: or(section.text("language"), "en"),
         region: or(section.text("region"), "US"),
         methods,
-        max_age: section.number("max-age-seconds").map_or(300, |found| found.value),
         ceiling: section.number("texts-per-day").map_or(6, |found| found.value),
         default_method: default_method?,
     })

@@ -775,8 +775,9 @@ impl Writing<'_> {
         }
         if understood.start {
             self.db.execute(
-                "UPDATE opt_out SET ended = ?2 WHERE number = ?1 AND channel = 'sms' AND ended IS NULL",
-                params![phone, self.now],
+                "UPDATE opt_out SET ended = ?3 WHERE number = ?1 AND channel = 'sms' AND project IN ('', ?2) \
+                 AND ended IS NULL",
+                params![phone, project, self.now],
             )?;
             self.ledger("opt-in", &understood.sid, &json!({}), Some(phone.as_bytes()))?;
         }
