@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -331,8 +331,17 @@ impl Stage {
 
 /// Reads a configuration as the daemon does.
 pub fn read(path: &Path) -> Result<config::Config> {
+    config::read(path, &engine()?).map_err(|report| anyhow!("{report:?}"))
+}
+
+/// The engine, one for all tests of a process, as the daemon has one for all projects.
+pub fn engine() -> Result<Arc<Engine>> {
+    static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
+    if let Some(engine) = ENGINE.get() {
+        return Ok(engine.clone());
+    }
     let engine = Arc::new(Engine::new()?);
-    config::read(path, &engine).map_err(|report| anyhow!("{report:?}"))
+    Ok(ENGINE.get_or_init(|| engine).clone())
 }
 
 async fn sandbox(clock: &Clock) -> Result<Sandbox> {

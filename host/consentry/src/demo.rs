@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use clap::Args;
-use gateway::store::{Sqlite, StoreError};
+use gateway::store::StoreError;
 use gateway::{Clock, Gateway};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -164,22 +164,27 @@ type Shared = (Arc<OnceCell<(Arc<Gateway>, TimeZone)>>, String, String);
 
 /// What was decided, for the panel beside the phone.
 async fn handset_log(State((handset, project, _)): State<Shared>) -> Json<Value> {
-    let entries = handset.get().and_then(|(gateway, zone)| panel(&gateway.store, &project, zone).ok());
+    let entries = handset.get().and_then(|(gateway, zone)| panel(gateway, &project, zone).ok());
     Json(Value::Array(entries.unwrap_or_default()))
 }
 
 /// Messages and opt-outs, the latest change first.
-fn panel(store: &Sqlite, project: &str, zone: &TimeZone) -> Result<Vec<Value>, StoreError> {
+fn panel(gateway: &Gateway, project: &str, zone: &TimeZone) -> Result<Vec<Value>, StoreError> {
+    let store = &gateway.store;
+    let model = gateway.projects.get(project).and_then(|project| project.model());
     let mut entries = Vec::new();
     for message in store.log(Some(project), None)? {
         let at = message.changed;
-        entries.push((at, entry(&log::line(store, message, zone)?)));
+        entries.push((at, entry(&log::line(store, message, zone)?, model.as_deref())));
     }
     for opt_out in store.all_opt_outs()? {
         for record in store.records_of(project, &opt_out.number)? {
             let title = if opt_out.ended.is_some() { "Opt-out: ended" } else { "Opt-out: texts are stopped" };
-            let entry =
-                json!({ "record": record, "title": title, "detail": opt_out.source, "tone": "stopped" });
+            let how = match opt_out.source.as_str() {
+                "keyword" => "the participant sent a keyword such as STOP",
+                source => source,
+            };
+            let entry = json!({ "record": record, "title": title, "detail": how, "tone": "stopped" });
             entries.push((opt_out.ended.unwrap_or(opt_out.at), entry));
         }
     }
@@ -190,7 +195,7 @@ fn panel(store: &Sqlite, project: &str, zone: &TimeZone) -> Result<Vec<Value>, S
     Ok(entries.into_iter().map(|(_, entry)| entry).collect())
 }
 
-fn entry(line: &log::Line) -> Value {
+fn entry(line: &log::Line, model: Option<&redcap::Project>) -> Value {
     let tone = match line.status.as_str() {
         "delivered" | "sent" | "accepted" => "good",
         "suppressed" | "canceled" | "expired" => "stopped",
@@ -198,7 +203,8 @@ fn entry(line: &log::Line) -> Value {
         "unknown" | "failed" | "undelivered" => "bad",
         _ => "plain",
     };
-    let survey = line.survey.as_deref().map(|survey| format!(" to {}", survey.replace('_', " ")));
+    let title = |name| model.and_then(|model| model.survey(name)).map_or(name, |survey| &survey.title);
+    let survey = line.survey.as_deref().map(|survey| format!(" to “{}”", title(survey)));
     let mut purpose = line.purpose.replace('-', " ");
     if let Some(initial) = purpose.get_mut(..1) {
         initial.make_ascii_uppercase();

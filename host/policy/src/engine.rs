@@ -1,9 +1,11 @@
 //! One Wasmtime engine for the process, with everything a decision does not need switched off.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use wasmtime::component::Component;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 /// Instances that may be alive at once. A decision is a few microseconds, so this bounds memory, not speed.
@@ -50,6 +52,7 @@ pub struct Engine {
     pub(crate) wasm: wasmtime::Engine,
     free: Mutex<u32>,
     freed: Condvar,
+    compiled: Mutex<BTreeMap<String, Component>>,
     hash: String,
 }
 
@@ -89,7 +92,20 @@ impl Engine {
             })
             .map_err(EngineError::Ticker)?;
         let hash = hash(&wasm);
-        Ok(Engine { wasm, free: Mutex::new(INSTANCES), freed: Condvar::new(), hash })
+        let free = Mutex::new(INSTANCES);
+        Ok(Engine { wasm, free, freed: Condvar::new(), compiled: Mutex::default(), hash })
+    }
+
+    /// Compiles a component, once for all the projects that use it.
+    pub(crate) fn compile(&self, digest: &str, bytes: &[u8]) -> wasmtime::Result<Component> {
+        let known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
+        if let Some(component) = known {
+            return Ok(component);
+        }
+        let component = Component::from_binary(&self.wasm, bytes)?;
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        compiled.insert(digest.into(), component.clone());
+        Ok(component)
     }
 
     /// Names the engine's version and configuration. Fuel is comparable only under the same hash.
@@ -164,7 +180,7 @@ fn configuration() -> Config {
     // A slot keeps its pages and only the dirty ones are cleared, which halves the cost of a fresh instance;
     // without the kernel's help (Linux 6.7) keeping them would make it dearer.
     if PoolingAllocationConfig::is_pagemap_scan_available() {
-        pool.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(1 << 20).table_keep_resident(64 << 10);
+        pool.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(4 << 20).table_keep_resident(64 << 10);
     }
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config

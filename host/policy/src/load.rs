@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::Store;
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{HasSelf, Linker};
 
 use crate::check::{self, Mismatch};
 use crate::contract::declarations::{Description, SettingKind};
@@ -231,7 +231,8 @@ impl Policy {
         granted(&found.grants(), &grants)?;
         let limits = Limits { memory: limits.memory.min(Limits::MEMORY_MAX), ..limits };
         let refused = |error: wasmtime::Error| LoadError::Refused { why: format!("{error:#}") };
-        let component = Component::from_binary(&engine.wasm, bytes).map_err(refused)?;
+        let digest = Digest::of(bytes);
+        let component = engine.compile(digest.as_str(), bytes).map_err(refused)?;
         let linker = linker(engine, world, &grants).map_err(refused)?;
         let pre = linker.instantiate_pre(&component).map_err(refused)?;
         let pre = match world {
@@ -244,7 +245,7 @@ impl Policy {
             engine: engine.clone(),
             limits,
             pre,
-            digest: Digest::of(bytes),
+            digest,
             settings: Arc::new(settings),
             settings_digest: Digest::of(&[]),
             grants: Arc::new(grants),

@@ -3,4 +3,6 @@
 mod arrows;
 mod browser;
 mod command_line;
+mod hostile;
+mod load;
 mod road;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use consentry_guest::host::{log, redcap, settings};
 use consentry_guest::{
-    Deferral, Description, Draft, Finding, Inbound, Intent, Occasion, Rule, Scope, Setting, SettingKind, Stage,
-    Stop, Verdict, compliance,
+    Deferral, Description, Draft, Finding, Inbound, Intent, Occasion, Rule, Scope, Setting, SettingKind,
+    Stage, Stop, Verdict, compliance,
 };
 
 /// The hostile policy.
@@ -58,7 +58,9 @@ impl compliance::Policy for Hostile {
                 let citation = Some(["as ", &number(&draft), " said"].concat());
                 Verdict::Hold(vec![Finding { citation, ..finding("it hides the number elsewhere") }])
             }
-            "counter" => Verdict::Hold(vec![finding(format!("this is decision {} of this instance", count()))]),
+            "counter" => {
+                Verdict::Hold(vec![finding(format!("this is decision {} of this instance", count()))])
+            }
             "occasion" => Verdict::Hold(vec![finding(occasion.id)]),
             _ => Verdict::Allow(vec![]),
         }
@@ -73,7 +75,13 @@ impl compliance::Policy for Hostile {
                 Intent::Stop(Stop { scope: Scope::Institution, because: finding("nobody wants anything") })
             }
             "answer-everything" => Intent::Answer,
-            "quote-number" => Intent::AskStaff(finding(["ask ", inbound.from.as_str(), " yourself"].concat())),
+            "repeat-what-redcap-says" => {
+                let read = redcap::read(&["first_name".to_owned()], None).unwrap_or_default();
+                Intent::Ignore(finding(read.into_iter().map(|it| it.value).collect::<String>()))
+            }
+            "quote-number" => {
+                Intent::AskStaff(finding(["ask ", inbound.from.as_str(), " yourself"].concat()))
+            }
             _ => Intent::Ignore(finding("nothing is worth a thought")),
         }
     }

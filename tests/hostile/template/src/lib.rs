@@ -5,8 +5,8 @@ use std::hint::black_box;
 
 use consentry_guest::host::{settings, wordings};
 use consentry_guest::{
-    ChoiceStyle, DeliveryMethod, Description, Finding, Occasion, Piece, Rule, Setting, SettingKind, Turn, Words,
-    template,
+    ChoiceStyle, DeliveryMethod, Description, Finding, Occasion, Piece, Rule, Setting, SettingKind, Turn,
+    Words, template,
 };
 
 /// The hostile policy.
@@ -53,7 +53,7 @@ impl template::Policy for Hostile {
             "long-text" => say(vec![wording("opt-out"); 100]),
             "no-opt-out" => say(vec![wording("invitation")]),
             "measure-forever" => {
-                let many = vec![wording("opt-out"); 2000];
+                let many = vec![wording("opt-out"); 5000];
                 loop {
                     black_box(wordings::measure(&many, &language));
                 }
