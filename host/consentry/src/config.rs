@@ -70,7 +70,10 @@ pub fn read(path: &Path, engine: &Arc<Engine>) -> miette::Result<Config> {
         problems.extend(file.problems());
         projects.extend(project);
     }
+    let twice = twice(&projects);
+    notes.extend(shared_numbers(&projects));
     match (daemon.listen, daemon.public_url, daemon.trigger_secret) {
+        _ if problems.is_empty() && !twice.is_empty() => Err(Twice { what: twice.join("; ") }.into()),
         (Some(listen), Some(public_url), Some(trigger_secret)) if problems.is_empty() => Ok(Config {
             listen,
             public_url,
@@ -81,6 +84,59 @@ pub fn read(path: &Path, engine: &Arc<Engine>) -> miette::Result<Config> {
         }),
         _ => Err(ConfigError { problems }.into()),
     }
+}
+
+/// Something that must be one of its kind is there twice.
+#[derive(Debug, Diagnostic, thiserror::Error)]
+#[error("{what}")]
+#[diagnostic(help("each project has its own name, and each invitation and wording its own id"))]
+pub struct Twice {
+    what: String,
+}
+
+/// REDCap gives each project a number of its own; a STOP to a shared one reaches only the project whose
+/// webhook it is.
+fn shared_numbers(projects: &[Project]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (index, project) in projects.iter().enumerate() {
+        for other in &projects[..index] {
+            if other.account.number == project.account.number {
+                notes.push(format!(
+                    "the projects `{}` and `{}` text from one number: a reply reaches only one of them",
+                    other.name, project.name
+                ));
+            }
+        }
+    }
+    notes
+}
+
+/// What is there twice, of that which must be there once: the later one would win without a word.
+fn twice(projects: &[Project]) -> Vec<String> {
+    let mut twice = Vec::new();
+    for (index, project) in projects.iter().enumerate() {
+        let before = &projects[..index];
+        if before.iter().any(|other| other.name == project.name) {
+            twice.push(format!("two projects have the name `{}`", project.name));
+        }
+        for (index, rule) in project.invitations.iter().enumerate() {
+            if project.invitations[..index].iter().any(|other| other.id == rule.id) {
+                twice.push(format!("two invitations of `{}` have the id `{}`", project.name, rule.id));
+            }
+        }
+        for (index, wording) in project.wordings.iter().enumerate() {
+            let same = |other: &gateway::wording::Wording| {
+                other.id == wording.id && other.language == wording.language
+            };
+            if project.wordings[..index].iter().any(same) {
+                twice.push(format!(
+                    "`{}` has the wording `{}` ({}) twice",
+                    project.name, wording.id, wording.language
+                ));
+            }
+        }
+    }
+    twice
 }
 
 /// Only the database's place, for commands that need nothing else.

@@ -49,6 +49,16 @@ impl Daemon {
     }
 }
 
+impl Daemon {
+    /// Waits until a part of it ends, which none should: then it is better to start anew than to go on
+    /// answering webhooks that nobody reads.
+    pub async fn ended(&mut self) -> anyhow::Error {
+        let Some(first) = self.tasks.first_mut() else { return anyhow::anyhow!("the daemon has no parts") };
+        let first = std::pin::pin!(first);
+        anyhow::anyhow!("a part of the daemon ended: {:?}", first.await)
+    }
+}
+
 impl Drop for Daemon {
     fn drop(&mut self) {
         for task in &self.tasks {

@@ -41,6 +41,33 @@ enum Command {
     /// What waits for a person
     #[command(subcommand)]
     Tasks(Tasks),
+    /// Decide a held message again, after what held it was mended
+    Release {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The message's id, as `consentry log` shows it
+        id: String,
+        /// Who looked, and what was mended
+        #[arg(long)]
+        why: String,
+    },
+    /// Stop sending, for one project or for all
+    Stop {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The project; without it, every one
+        project: Option<String>,
+        /// Why
+        #[arg(long)]
+        why: String,
+    },
+    /// Send again
+    Resume {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The project; without it, what was stopped for every one
+        project: Option<String>,
+    },
 }
 
 #[derive(Args)]
@@ -132,6 +159,19 @@ async fn main() -> miette::Result<ExitCode> {
         Command::Ledger(Ledger::Verify { config, head }) => verify(&config.config, head),
         Command::Tasks(Tasks::List(config)) => list_tasks(&config.config),
         Command::Tasks(Tasks::Resolve { config, id, how }) => resolve_task(&config.config, id, how).await,
+        Command::Release { config, id, why } => {
+            let help = "`consentry log` shows them";
+            let missing = format!("there is no held message `{id}`");
+            commit(&config.config, Step::Release { id, why }, missing, help).await
+        }
+        Command::Stop { config, project, why } => {
+            let step = Step::Stop { project: project.unwrap_or_default(), why: Some(why) };
+            commit(&config.config, step, String::new(), "").await
+        }
+        Command::Resume { config, project } => {
+            let step = Step::Stop { project: project.unwrap_or_default(), why: None };
+            commit(&config.config, step, String::new(), "").await
+        }
     }
 }
 
@@ -140,7 +180,7 @@ async fn serve(path: &Path) -> miette::Result<ExitCode> {
     let config = config::read(path, &engine)?;
     let public_url = config.public_url.clone();
     let names: Vec<_> = config.projects.iter().map(|project| project.name.clone()).collect();
-    let daemon = Daemon::start(config, Clock::System).await.map_err(|error| miette!("{error:#}"))?;
+    let mut daemon = Daemon::start(config, Clock::System).await.map_err(|error| miette!("{error:#}"))?;
     for name in names {
         tracing::info!(
             project = name,
@@ -149,7 +189,10 @@ async fn serve(path: &Path) -> miette::Result<ExitCode> {
         );
     }
     tracing::info!(address = %daemon.address, "Consentry is at work");
-    tokio::signal::ctrl_c().await.into_diagnostic()?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.into_diagnostic()?,
+        error = daemon.ended() => return Err(miette!("{error:#}")),
+    }
     tracing::info!("stopping; what waits is in the database");
     Ok(ExitCode::SUCCESS)
 }
@@ -208,10 +251,14 @@ fn list_tasks(path: &Path) -> miette::Result<ExitCode> {
 }
 
 async fn resolve_task(path: &Path, id: String, how: String) -> miette::Result<ExitCode> {
-    match open(path)?.commit(Step::Resolve { id: id.clone(), resolution: how }).await.into_diagnostic()? {
-        Committed::Stale => {
-            Err(miette!(help = "`consentry tasks list` shows them", "there is no open task `{id}`"))
-        }
+    let missing = format!("there is no open task `{id}`");
+    commit(path, Step::Resolve { id, resolution: how }, missing, "`consentry tasks list` shows them").await
+}
+
+/// Commits what a person decided. The daemon may be at work on the same database.
+async fn commit(path: &Path, step: Step, missing: String, help: &str) -> miette::Result<ExitCode> {
+    match open(path)?.commit(step).await.into_diagnostic()? {
+        Committed::Stale => Err(miette!(help = help.to_owned(), "{missing}")),
         _ => Ok(ExitCode::SUCCESS),
     }
 }

@@ -324,7 +324,13 @@ fn participant(
 fn consent_from_fields(project: &Project, record: &Record, place: &Place) -> Option<Consent> {
     let fields = project.fields.consent.as_ref()?;
     let given = instant(record.get(&fields.given, place)?, project)?;
-    let withdrawn = fields.withdrawn.as_ref().and_then(|field| instant(record.get(field, place)?, project));
+    // A withdrawal that is no date is a withdrawal all the same, and nobody knows from when on.
+    let withdrawn = fields
+        .withdrawn
+        .as_ref()
+        .and_then(|field| record.get(field, place))
+        .filter(|stored| !stored.trim().is_empty() && stored.trim() != "0")
+        .map(|stored| instant(stored, project).unwrap_or(given));
     let phone = fields.phone.as_ref().and_then(|field| record.get(field, place));
     // A number that cannot be read is a number that no text goes to: it is kept as it was written.
     let phone = phone.filter(|phone| !phone.is_empty()).map(|phone| {

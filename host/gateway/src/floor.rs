@@ -5,8 +5,10 @@
 
 use policy::contract::redcap::Sensitivity;
 use policy::contract::reviewer::{Draft, Filling};
-use policy::contract::types::{Channel, DeliveryMethod, Occasion, Purpose, Recipient, ReviewBody};
-use policy::contract::wordings::ApprovalState;
+use policy::contract::types::{
+    Address, Channel, Consent, DeliveryMethod, Occasion, Purpose, Recipient, ReviewBody,
+};
+use policy::contract::wordings::{ApprovalState, Part};
 
 use crate::outbox::{Reason, State};
 use crate::vocabulary::channel;
@@ -58,6 +60,12 @@ pub struct PieceApproval {
     pub wording: String,
     /// Where it stands with the IRB.
     pub state: ApprovalState,
+    /// What it is for.
+    pub part: Part,
+    /// The purposes that it serves; empty means every one that may not pass an opt-out.
+    pub purposes: Vec<Purpose>,
+    /// The methods that it serves; empty means every method.
+    pub methods: Vec<DeliveryMethod>,
     /// The identifier fields that its approval names.
     pub identifiers: Vec<String>,
     /// What was filled into this piece.
@@ -114,7 +122,8 @@ pub fn at_review(facts: &AtReview<'_>) -> Result<(), Stop> {
     conversation(facts)?;
     match facts.account {
         Account::Good => Ok(()),
-        Account::Bad(why) => Err(Stop::hold("floor.account", why.clone())),
+        // It goes on by itself when the account is mended, unless it is too late by then.
+        Account::Bad(why) => Err(Stop::later("floor.account", why.clone(), now + 900)),
         Account::Unknown(why) => Err(Stop::later("floor.account", why.clone(), now + 60)),
     }
 }
@@ -136,10 +145,15 @@ fn in_time(now: u32, not_after: Option<u32>) -> Result<(), Stop> {
 }
 
 fn approved(facts: &AtReview<'_>) -> Result<(), Stop> {
-    if facts.pieces.is_empty() {
-        return Err(Stop::hold("floor.approval", "the draft has no approved wording in it"));
+    if !facts.pieces.iter().any(|piece| piece.part == Part::Whole) {
+        return Err(Stop::hold("floor.approval", "the draft has no approved message in it"));
     }
     for piece in facts.pieces {
+        if !serves(piece, facts.occasion.purpose, facts.draft.method) {
+            let sentence =
+                format!("the wording `{}` is not approved for this purpose and method", piece.wording);
+            return Err(Stop::hold("floor.purpose", sentence));
+        }
         let why = match piece.state {
             ApprovalState::Approved => continue,
             ApprovalState::Submitted => "is not approved yet",
@@ -151,24 +165,54 @@ fn approved(facts: &AtReview<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-/// A participant is texted for the first time only with documented consent to that method. Somebody who
-/// wrote first may be answered.
+/// What may reach somebody who opted out must be approved for just that: otherwise a template policy could
+/// answer HELP with a reminder.
+fn serves(piece: &PieceApproval, purpose: Purpose, method: DeliveryMethod) -> bool {
+    let purposes = match (piece.part, may_answer_opted_out(purpose)) {
+        (Part::Whole, true) => piece.purposes.contains(&purpose),
+        (Part::FirstMessage, true) => false,
+        _ => piece.purposes.is_empty() || piece.purposes.contains(&purpose),
+    };
+    purposes && (piece.methods.is_empty() || piece.methods.contains(&method))
+}
+
+/// A participant is texted for the first time only with documented consent to that method, at that number.
+/// Somebody who wrote first may be answered.
 fn consent(facts: &AtReview<'_>) -> Result<(), Stop> {
     let answers = matches!(facts.occasion.purpose, Purpose::OptOutConfirmation | Purpose::Help);
     if answers || !matches!(facts.occasion.recipient, Recipient::Participant) {
         return Ok(());
     }
-    let consents = facts.occasion.participant.iter().flat_map(|participant| &participant.consents);
-    let withdrawn = |end: Option<u32>| end.is_some_and(|end| end <= facts.occasion.now);
-    let covered = consents.into_iter().any(|consent| {
-        consent.given <= facts.occasion.now
-            && !withdrawn(consent.withdrawn)
-            && consent.covers.contains(&facts.draft.method)
-    });
-    if covered || facts.waiver.is_some() {
+    let now = facts.occasion.now;
+    let consents: &[Consent] = facts.occasion.participant.as_ref().map_or(&[], |p| &p.consents);
+    // A withdrawal ends every consent that was given before it, wherever that one was recorded.
+    let withdrawn = consents.iter().filter_map(|consent| consent.withdrawn).filter(|at| *at <= now).max();
+    let in_force = |consent: &&Consent| {
+        consent.given <= now
+            && consent.withdrawn.is_none_or(|at| at > now)
+            && withdrawn.is_none_or(|at| consent.given > at)
+    };
+    let here = |consent: &&Consent| match (&consent.phone, &facts.draft.to) {
+        (Some(named), Address::Phone(to)) => named == to,
+        _ => true,
+    };
+    let method = |consent: &&Consent| consent.covers.contains(&facts.draft.method);
+    if consents.iter().filter(in_force).filter(here).any(|consent| method(&consent)) {
         return Ok(());
     }
-    Err(Stop::hold("floor.consent", "no consent to this delivery method is documented for this participant"))
+    // The waiver is for the first text, which asks for consent, and not for somebody who took it back.
+    let first = facts.occasion.participant.as_ref().is_none_or(|participant| participant.recent.is_empty());
+    if facts.waiver.is_some() && withdrawn.is_none() && first {
+        return Ok(());
+    }
+    let sentence = if withdrawn.is_some() {
+        "the participant's consent was withdrawn"
+    } else if consents.iter().filter(in_force).any(|consent| method(&consent)) {
+        "the consent on record names another number"
+    } else {
+        "no consent to this delivery method is documented for this participant"
+    };
+    Err(Stop::hold("floor.consent", sentence))
 }
 
 fn identifiers(facts: &AtReview<'_>) -> Result<(), Stop> {
@@ -202,11 +246,15 @@ fn conversation(facts: &AtReview<'_>) -> Result<(), Stop> {
         ));
     }
     match &project.protocol {
-        Some(protocol) if protocol.reviewed_by != ReviewBody::NotResearch => Err(Stop::hold(
+        Some(protocol) if protocol.reviewed_by == ReviewBody::NotResearch => Ok(()),
+        Some(_) => Err(Stop::hold(
             "floor.conversation",
             "a survey as SMS conversation is refused to research that an IRB reviews",
         )),
-        _ => Ok(()),
+        None => Err(Stop::hold(
+            "floor.conversation",
+            "a survey as SMS conversation needs a protocol that says it is not research",
+        )),
     }
 }
 
@@ -251,10 +299,8 @@ pub fn at_submission(facts: &AtSubmission) -> Result<(), Stop> {
         return Err(Stop::later("floor.unread", sentence, facts.now + 5));
     }
     if facts.unclear && !answer {
-        return Err(Stop::hold(
-            "floor.unclear",
-            "a person must first say what a text from this number means",
-        ));
+        let sentence = "a person must first say what a text from this number means";
+        return Err(Stop::later("floor.unclear", sentence, facts.now + 300));
     }
     if facts.same_text_today >= SAME_TEXT_A_DAY {
         return Err(Stop::hold("floor.loop", "this number has had this very text too often today"));

@@ -239,13 +239,16 @@ impl Gateway {
             Ok(found) if found.account_type == AccountType::Trial => {
                 Account::Bad("the Twilio account is a trial account".into())
             }
+            Ok(found) if found.account_type != AccountType::Full => {
+                Account::Bad("the Twilio account is of a kind that Consentry does not know".into())
+            }
             Ok(found) if found.status != AccountStatus::Active => {
                 Account::Bad("the Twilio account is suspended or closed".into())
             }
             Ok(_) => Account::Good,
             // An API key may not read the account. Then a named person's word stands in for Twilio's.
             Err(RequestError::Api(error)) if matches!(error.status, 401 | 403) => {
-                if account.full_account.is_some() {
+                if account.full_account.is_some() && account.by_key && error.code == Some(20003) {
                     Account::Good
                 } else {
                     Account::Bad(
@@ -429,6 +432,7 @@ impl Gateway {
             decisions: vec![],
             writes: vec![],
             messages: vec![],
+            refused: vec![],
             evidence: None,
         };
         if message.new.not_after.is_some_and(|end| now > end) {
@@ -479,7 +483,8 @@ impl Gateway {
             Err(reason) => return hold(decided, reason),
         };
         if let Some(at) = plan.not_before.filter(|at| *at > now) {
-            decided.look_at = at;
+            // Never so soon that the same question is asked again and again.
+            decided.look_at = at.max(now + 60);
             decided.reason = plan.because.into_iter().next().map(Reason::from);
             return;
         }
@@ -524,7 +529,15 @@ fn keep(message: &Message, known: &Known, asked: Asked, decided: &mut Decided) {
             // A policy that answers each message with another would never end: what the floor holds for its
             // depth causes nothing more.
             Effect::Send { .. } | Effect::Call { .. } if message.new.depth > crate::floor::DEPTH => {}
-            Effect::Send { wording, .. } | Effect::Call { wording, .. } => {
+            Effect::Call { .. } => {
+                decided.refused.push("a policy asked for a call, and this version places none".into());
+            }
+            Effect::Send { wording, .. } if !known.project.wordings.iter().any(|w| w.id == wording) => {
+                decided
+                    .refused
+                    .push("a policy asked for a text with a wording that the project has not".into());
+            }
+            Effect::Send { wording, .. } => {
                 decided.messages.push(NewMessage {
                     occasion: format!("{}/caused/{}/{index}", known.project.name, message.id),
                     project: known.project.name.clone(),

@@ -64,6 +64,7 @@ impl Gateway {
         let Some(form) = self.verified(project, webhook).await else { return Taken::Rejected };
         let Ok(callback) = StatusCallback::from_form(&form) else { return Taken::Nothing };
         let report = Report {
+            project: project.name.clone(),
             id: id.map(str::to_owned),
             sid: callback.message_sid,
             status: callback.status,
@@ -119,7 +120,10 @@ fn received(project: &Project, message: InboundMessage) -> Received {
         (Some(OptOutType::Help), ..) | (None, Keywords::Twilio, Some(Keyword::Help)) => "helped",
         _ => "none",
     };
-    let stop = provider == "stopped" || keyword == Some(Keyword::Stop);
+    // The floor forgives what a thumb adds: "Stop." and "OPT OUT" are the words they look like.
+    let letters: String = message.body.expose().chars().filter(|c| c.is_alphanumeric()).collect();
+    let plain = twilio::default_keyword(&letters, account.number.is_toll_free());
+    let stop = provider == "stopped" || plain == Some(Keyword::Stop);
     Received {
         sid: message.message_sid,
         project: project.name.clone(),

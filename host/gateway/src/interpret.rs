@@ -27,7 +27,7 @@ const HELP_WITHIN: u32 = 3600;
 impl Gateway {
     /// Interprets what came in, and says how much that was.
     pub(crate) async fn read_inbox(&self) -> Result<usize, StoreError> {
-        let waiting = self.store.uninterpreted(50)?;
+        let waiting = self.store.uninterpreted(self.clock.seconds(), 50)?;
         let count = waiting.len();
         for inbound in waiting {
             let step = match self.projects.get(&inbound.project) {
@@ -168,6 +168,12 @@ impl Gateway {
                 understood.start = true;
                 understood.writes = written("0");
             }
+            // Somebody who opted out gets the answer to HELP only when HELP was the word.
+            Intent::Help if !known.opt_outs.is_empty() && !says_help(project, waiting) => {
+                understood.intent = "ask staff";
+                let sentence = "a text from somebody who opted out may ask for help";
+                understood.task = Some(("unclear-reply", sentence.into()));
+            }
             Intent::Help => {
                 understood.intent = "help";
                 if waiting.provider != "helped" {
@@ -224,6 +230,12 @@ fn says_start(project: &Project, waiting: &Waiting) -> bool {
     let keyword = twilio::default_keyword(words, project.account.number.is_toll_free());
     let yes = words.trim().eq_ignore_ascii_case("yes");
     waiting.provider == "started" || (keyword == Some(Keyword::Start) && !yes)
+}
+
+fn says_help(project: &Project, waiting: &Waiting) -> bool {
+    let toll_free = project.account.number.is_toll_free();
+    waiting.provider == "helped"
+        || twilio::default_keyword(waiting.body.expose(), toll_free) == Some(Keyword::Help)
 }
 
 fn handling(provider: &str) -> ProviderHandling {

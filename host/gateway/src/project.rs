@@ -128,6 +128,8 @@ pub struct TwilioAccount {
     pub keywords: Keywords,
     /// Who attested that Request Inspector is off.
     pub request_inspector_off: Option<String>,
+    /// Whether the REST API is called with an API key, which may not be able to read the account.
+    pub by_key: bool,
     /// Who attested that the account is not a trial account; counts only when Twilio will not say.
     pub full_account: Option<String>,
 }

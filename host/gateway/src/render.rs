@@ -2,7 +2,7 @@
 
 use policy::contract::reviewer::{Approval, Draft, Filling};
 use policy::contract::types::{Address, DeliveryMethod};
-use policy::contract::wordings::Piece;
+use policy::contract::wordings::{ApprovalState, Part, Piece};
 use policy::contract::writer::Words;
 use redcap::Record;
 use redcap::logic::Context;
@@ -49,6 +49,9 @@ pub fn join(known: &Known, pieces: &[Piece], language: &str) -> Result<Joined, R
         joined.pieces.push(PieceApproval {
             wording: id.clone(),
             state: wording.approval_state(known.now),
+            part: wording.part,
+            purposes: wording.purposes.clone(),
+            methods: wording.methods.clone(),
             identifiers: wording.approval.iter().flat_map(|a| a.identifiers.clone()).collect(),
             fillings: fillings.clone(),
         });
@@ -139,21 +142,15 @@ pub fn standing(known: &Known, draft: &Draft) -> Vec<PieceApproval> {
         .flat_map(|wording| wording.approval.iter().flat_map(|approval| approval.identifiers.clone()))
         .collect();
     let one = |approval: &Approval| {
-        use policy::contract::wordings::ApprovalState;
-        let state = known.project.wording(&approval.wording, &draft.language).map_or(
-            ApprovalState::Absent,
-            |wording| {
-                // The words on their way are those of the digest that was approved then.
-                if wording.digest() == approval.digest {
-                    wording.approval_state(known.now)
-                } else {
-                    ApprovalState::Absent
-                }
-            },
-        );
+        let wording = known.project.wording(&approval.wording, &draft.language);
+        // The words on their way are those of the digest that was approved then.
+        let same = wording.filter(|wording| wording.digest() == approval.digest);
         PieceApproval {
             wording: approval.wording.clone(),
-            state,
+            state: same.map_or(ApprovalState::Absent, |wording| wording.approval_state(known.now)),
+            part: wording.map_or(Part::Whole, |wording| wording.part),
+            purposes: wording.map_or_else(Vec::new, |wording| wording.purposes.clone()),
+            methods: wording.map_or_else(Vec::new, |wording| wording.methods.clone()),
             identifiers: named.clone(),
             fillings: draft.fillings.clone(),
         }

@@ -60,17 +60,20 @@ fn checked(plan: &Plan, occasion: &Occasion) -> Result<(), Reason> {
             "the routing policy chose a delivery method that is not enabled",
         ));
     }
-    let own = match &occasion.recipient {
-        Recipient::Participant => occasion.participant.as_ref().is_some_and(|participant| match &plan.to {
+    if is_own(occasion, &plan.to) {
+        return Ok(());
+    }
+    Err(Reason::new("floor.address", "the routing policy chose an address that is not the recipient's"))
+}
+
+/// Whether an address is one of the recipient's own.
+pub(crate) fn is_own(occasion: &Occasion, to: &Address) -> bool {
+    match &occasion.recipient {
+        Recipient::Participant => occasion.participant.as_ref().is_some_and(|participant| match to {
             Address::Phone(to) => participant.phone.as_ref() == Some(to),
             Address::Email(to) => participant.email.as_ref() == Some(to),
         }),
-        Recipient::Staff(staff) => staff.addresses.contains(&plan.to),
-        Recipient::Number(number) => plan.to == Address::Phone(number.clone()),
-    };
-    if own {
-        Ok(())
-    } else {
-        Err(Reason::new("floor.address", "the routing policy chose an address that is not the recipient's"))
+        Recipient::Staff(staff) => staff.addresses.contains(to),
+        Recipient::Number(number) => *to == Address::Phone(number.clone()),
     }
 }

@@ -22,6 +22,9 @@ const AT_ONCE: u32 = 8;
 /// How long a claim lasts, in seconds: longer than a review and a submission can take.
 const LEASE: u32 = 120;
 
+/// Refusals for the recipient's sake before a person must look.
+const ATTEMPTS: usize = 5;
+
 /// Twilio keeps a text in its queue for at most this long, in seconds.
 const VALIDITY_MAX: u32 = 36_000;
 
@@ -54,6 +57,7 @@ impl Gateway {
             decisions,
             writes: vec![],
             messages: vec![],
+            refused: vec![],
             evidence: None,
         };
         let mut known = match self.gather(&message, now).await {
@@ -66,6 +70,13 @@ impl Gateway {
             }
         };
         let occasion = known.occasion(&message);
+        if message.new.number.is_none() && !crate::route::is_own(&occasion, &draft.to) {
+            let why =
+                Reason::new("send.address", "the recipient's address has changed since this was written");
+            let rewritten = again(State::Deferred, now, Some(why), vec![]);
+            self.store.commit(Step::Decide(Box::new(rewritten))).await?;
+            return Ok(());
+        }
         let pieces = render::standing(&known, &draft);
         let reviewed = self.review(&message, &occasion, &draft, &pieces, Stage::Claimed, &mut known).await;
         let decisions: Vec<_> = reviewed.asked.into_iter().map(|asked| asked.row).collect();
@@ -127,13 +138,18 @@ impl Gateway {
                     ),
                 ),
             },
-            Err(CreateError::Refused(error)) => refused(&error, draft.method, now),
+            Err(CreateError::Refused(error)) => refused(&error, draft.method, message.attempts.len(), now),
         }
     }
 }
 
 /// What a definite no means: for the recipient, for the words, for the sender, or for now.
-fn refused(error: &ApiError, method: policy::contract::types::DeliveryMethod, now: u32) -> Outcome {
+fn refused(
+    error: &ApiError,
+    method: policy::contract::types::DeliveryMethod,
+    tried: usize,
+    now: u32,
+) -> Outcome {
     let code = error.code;
     if code.is_some_and(twilio::is_opt_out) {
         return Outcome::Refused { code, why: floor::opted_out(), opted_out: true };
@@ -144,24 +160,27 @@ fn refused(error: &ApiError, method: policy::contract::types::DeliveryMethod, no
     );
     let why = |rule: &str| Reason::new(rule, sentence.clone());
     match error.class() {
-        Class::Recipient => {
+        // Routing is asked again, but not for ever.
+        Class::Recipient if tried < ATTEMPTS => {
             let failure = match code {
                 Some(21614 | 21635 | 30006) => Failure::Landline,
                 _ => Failure::Unreachable,
             };
             let attempt = Some(Attempt { method, at: now, failure });
-            Outcome::Again { at: now, attempt, code, why: why("send.recipient") }
+            Outcome::Again { at: now + 60, attempt, code, why: why("send.recipient") }
         }
         Class::Transient => {
             let wait = error.retry_after.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(0);
-            Outcome::Again { at: now + wait.max(60), attempt: None, code, why: why("send.transient") }
+            Outcome::Again { at: now + wait.clamp(60, 3600), attempt: None, code, why: why("send.transient") }
         }
         // The account or the sender must be mended; then it goes on by itself.
         Class::Configuration => {
             tracing::error!(code, sentence, "Twilio refuses this sender");
             Outcome::Again { at: now + 900, attempt: None, code, why: why("send.configuration") }
         }
-        Class::Content | Class::Unknown => Outcome::Held { code, why: why("send.content") },
+        Class::Recipient | Class::Content | Class::Unknown => {
+            Outcome::Held { code, why: why("send.content") }
+        }
     }
 }
 
@@ -182,13 +201,13 @@ mod tests {
 
     #[test]
     fn each_class_of_refusal_has_its_own_consequence() {
-        let outcome = |status, code| refused(&answer(status, code), DeliveryMethod::SmsLink, 1000);
+        let outcome = |status, code| refused(&answer(status, code), DeliveryMethod::SmsLink, 0, 1000);
         assert!(matches!(outcome(400, 21610), Outcome::Refused { opted_out: true, .. }));
         assert!(matches!(
             outcome(400, 21614),
             Outcome::Again { attempt: Some(Attempt { failure: Failure::Landline, .. }), .. }
         ));
-        assert!(matches!(outcome(400, 21211), Outcome::Again { attempt: Some(_), at: 1000, .. }));
+        assert!(matches!(outcome(400, 21211), Outcome::Again { attempt: Some(_), at: 1060, .. }));
         assert!(matches!(outcome(429, 20429), Outcome::Again { at: 1120, attempt: None, .. }));
         assert!(matches!(outcome(400, 21606), Outcome::Again { at: 1900, .. }));
         assert!(matches!(outcome(400, 99999), Outcome::Held { .. }));

@@ -85,6 +85,13 @@ pub enum Step {
         /// By whom and how.
         resolution: String,
     },
+    /// A person has looked at a held message: it is decided again.
+    Release {
+        /// The message.
+        id: String,
+        /// Who looked, and what was mended.
+        why: String,
+    },
     /// The operator stopped a project, or all of them (""), or lets it go on.
     Stop {
         /// The project, "" for all.
@@ -126,6 +133,8 @@ pub struct Decided {
     pub writes: Vec<Vec<(String, String)>>,
     /// Messages that a policy asked for.
     pub messages: Vec<NewMessage>,
+    /// What a policy asked for and does not get, for the ledger.
+    pub refused: Vec<String>,
     /// What allowed it: approvals and consent, for the ledger.
     pub evidence: Option<Value>,
 }
@@ -186,6 +195,8 @@ pub enum Outcome {
 /// What Twilio reported on a message.
 #[derive(Debug)]
 pub struct Report {
+    /// The project to whose address Twilio reported.
+    pub project: String,
     /// Our id, from the status callback's URL.
     pub id: Option<String>,
     /// Twilio's id.

@@ -150,6 +150,11 @@ pub enum Ended {
         /// How often it may.
         limit: u32,
     },
+    /// Because it asked the host for too much data.
+    TooMuchData {
+        /// How much it may, in bytes.
+        limit: usize,
+    },
     /// With an answer that cannot be read, or is larger than it may be, or cites a rule that it does not
     /// declare.
     BadAnswer {
@@ -174,6 +179,7 @@ impl Ended {
             Ended::Deadline { .. } => "deadline",
             Ended::OutOfMemory { .. } => "out-of-memory",
             Ended::TooManyCalls { .. } => "too-many-calls",
+            Ended::TooMuchData { .. } => "too-much-data",
             Ended::BadAnswer { .. } => "bad-answer",
             Ended::HostError { .. } => "host-error",
         }
@@ -193,6 +199,9 @@ impl std::fmt::Display for Ended {
                 write!(f, "it wanted {wanted} bytes of memory, and may have {limit}")
             }
             Ended::TooManyCalls { limit } => write!(f, "it called the host more than {limit} times"),
+            Ended::TooMuchData { limit } => {
+                write!(f, "it asked the host for more than {limit} bytes of data")
+            }
             Ended::BadAnswer { why } => write!(f, "its answer cannot be taken: {why}"),
             Ended::HostError { why } => write!(f, "the host made a mistake: {why}"),
         }
@@ -225,6 +234,7 @@ pub(crate) struct Deciding {
     pub(crate) effects: Vec<Effect>,
     pub(crate) log: Vec<String>,
     calls: u32,
+    data: usize,
     limits: Limits,
     memory: usize,
 }
@@ -234,6 +244,11 @@ impl Deciding {
     pub(crate) fn ask(&mut self, question: Question) -> wasmtime::Result<&Answer> {
         self.count()?;
         let Some(answer) = self.facts.answer(&question) else { return Err(Stopped::Needs(question).into()) };
+        // What was asked and answered is kept for ever, so it is bounded like everything else.
+        self.data += weight(&question) + weight(&answer);
+        if self.data > self.limits.transcript {
+            return Err(Stopped::Data.into());
+        }
         self.transcript.push((question, answer));
         self.transcript.last().map(|(_, answer)| answer).ok_or_else(|| Stopped::Calls.into())
     }
@@ -252,6 +267,8 @@ pub(crate) enum Stopped {
     Needs(Question),
     #[error("too many calls")]
     Calls,
+    #[error("too much data")]
+    Data,
     #[error("too much memory")]
     Memory { wanted: usize },
     #[error("the host answered `{asked}` with something else")]
@@ -292,6 +309,7 @@ pub(crate) fn decide(
             effects: Vec::new(),
             log: Vec::new(),
             calls: 0,
+            data: 0,
             limits,
             memory: 0,
         },
@@ -310,11 +328,17 @@ pub(crate) fn decide(
     Decision { ended, transcript, effects, log, fuel, memory }
 }
 
+/// The bytes that something takes in a decision record.
+fn weight(of: &impl Serialize) -> usize {
+    postcard::experimental::serialized_size(of).unwrap_or(usize::MAX / 4)
+}
+
 fn ended(error: &wasmtime::Error, limits: Limits) -> Ended {
     if let Some(stopped) = error.downcast_ref::<Stopped>() {
         return match stopped {
             Stopped::Needs(question) => Ended::Needs(question.clone()),
             Stopped::Calls => Ended::TooManyCalls { limit: limits.calls },
+            Stopped::Data => Ended::TooMuchData { limit: limits.transcript },
             Stopped::Memory { wanted } => Ended::OutOfMemory { wanted: *wanted, limit: limits.memory },
             Stopped::Mismatch { .. } => Ended::HostError { why: stopped.to_string() },
         };

@@ -26,6 +26,8 @@ pub struct Limits {
     pub memory: usize,
     /// Bytes that may cross from the component to the host, in one call of an import and in the answer.
     pub data: usize,
+    /// Bytes of everything that is asked of the host and answered, which is what a decision record keeps.
+    pub transcript: usize,
     /// Calls of imports.
     pub calls: u32,
 }
@@ -42,6 +44,7 @@ impl Default for Limits {
             deadline: Duration::from_millis(500),
             memory: 32 << 20,
             data: 256 << 10,
+            transcript: 1 << 20,
             calls: 256,
         }
     }

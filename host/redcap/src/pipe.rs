@@ -148,6 +148,15 @@ fn one(
     piped: &mut Piped,
 ) -> Result<String, String> {
     if reference.is_smart() {
+        // A record may be named by a hospital number: then its name identifies as that field does.
+        if reference.name == "record-name" {
+            let id = &context.project.record_id_field;
+            let identifier = context.project.field(id).is_some_and(|field| field.identifier);
+            piped.filled.push(Filled { field: id.clone(), identifier, blank: context.record.id.is_empty() });
+            if withhold && identifier {
+                return Ok(BLANK.to_owned());
+            }
+        }
         return smart(reference, context, links, &mut piped.links);
     }
     let field = context.field(reference);

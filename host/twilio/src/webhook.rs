@@ -53,10 +53,6 @@ pub enum WebhookError {
     /// Also a short code, a name, or the address of a channel other than SMS.
     #[error("field `{field}` is not a phone number")]
     NotAPhone { field: &'static str, source: NotAPhone },
-    #[error("field `{field}` is not a number")]
-    NotANumber { field: &'static str },
-    #[error("field `OptOutType` is none of `STOP`, `START` and `HELP`")]
-    OptOutType,
 }
 
 impl InboundMessage {
@@ -70,16 +66,13 @@ impl InboundMessage {
             // A picture without words has an empty body.
             body: MessageBody::new(field(form, "Body").ok_or(WebhookError::Missing { field: "Body" })?),
             opt_out_type: match present(form, "OptOutType").map(str::to_ascii_uppercase).as_deref() {
-                None => None,
                 Some("STOP") => Some(OptOutType::Stop),
                 Some("START") => Some(OptOutType::Start),
                 Some("HELP") => Some(OptOutType::Help),
-                Some(_) => return Err(WebhookError::OptOutType),
+                // A word that Twilio adds one day must not cost the message, which may be a STOP.
+                None | Some(_) => None,
             },
-            num_media: match present(form, "NumMedia") {
-                None => 0,
-                Some(text) => text.parse().map_err(|_| WebhookError::NotANumber { field: "NumMedia" })?,
-            },
+            num_media: present(form, "NumMedia").and_then(|text| text.parse().ok()).unwrap_or(0),
             messaging_service_sid: present(form, "MessagingServiceSid").map(str::to_owned),
         })
     }

@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 use gateway::store::Step;
+use gateway::wording::digest;
 use sandbox::{CreateFault, RedcapFault};
-use tests::{BEN, EVE, Play, Stage, digest, words};
+use tests::{BEN, EVE, Play, Stage, words};
 
 use crate::hostile::hostile;
 
 /// A project whose compliance policy allows everything.
-pub(crate) fn lax() -> Play {
+fn lax() -> Play {
     Play { compliance: hostile("compliance", "allow everything"), ..Play::default() }
 }
 
@@ -18,15 +19,20 @@ fn ended(stage: &Stage, id: &str) -> Result<(String, String, String)> {
     Ok((line.status, line.rule.unwrap_or_default(), line.reason.unwrap_or_default()))
 }
 
-/// Invites a record, and sees that the floor holds the message for this rule and says these words.
-async fn held(stage: &Stage, record: &str, rule: &str, words: &str) -> Result<()> {
+/// Invites a record, and sees where the floor puts the message, by which rule and with which words.
+async fn stopped(stage: &Stage, record: &str, status: &str, rule: &str, words: &str) -> Result<String> {
     let asked = stage.sandbox.twilio().creates_asked();
     let id = stage.invite("sleep", record).await?;
-    let (status, found, reason) = ended(stage, &id)?;
-    assert_eq!((status.as_str(), found.as_str()), ("held", rule), "{reason}");
+    let (found, by, reason) = ended(stage, &id)?;
+    assert_eq!((found.as_str(), by.as_str()), (status, rule), "{reason}");
     assert!(reason.contains(words), "{reason}");
     assert_eq!(stage.sandbox.twilio().creates_asked(), asked, "Twilio was not asked for anything");
-    Ok(())
+    Ok(id)
+}
+
+/// As [`stopped`], for what a person must look at.
+async fn held(stage: &Stage, record: &str, rule: &str, words: &str) -> Result<()> {
+    stopped(stage, record, "held", rule, words).await.map(|_| ())
 }
 
 #[tokio::test]
@@ -45,7 +51,7 @@ async fn a_consent_that_was_withdrawn_counts_no_more() -> Result<()> {
     let id = stage.invite("sleep", "5").await?;
     stage.until(&id, "delivered").await?;
     stage.later(2 * 3600).await?;
-    held(&stage, "5", "floor.consent", "no consent").await?;
+    held(&stage, "5", "floor.consent", "consent was withdrawn").await?;
     assert_eq!(stage.received(EVE), 1);
     Ok(())
 }
@@ -122,21 +128,31 @@ async fn a_trial_account_sends_nothing() -> Result<()> {
     let stage = Stage::with(&[lax()]).await?;
     stage.sandbox.twilio().set_trial(&[BEN]);
     stage.gateway.sweep().await;
-    held(&stage, "1", "floor.account", "trial account").await
+    let id = stopped(&stage, "1", "deferred", "floor.account", "trial account").await?;
+    stage.later(2 * 86_400).await?;
+    assert_eq!((ended(&stage, &id)?.0.as_str(), stage.received(BEN)), ("expired", 0));
+    Ok(())
 }
 
 #[tokio::test]
-async fn a_suspended_account_sends_nothing() -> Result<()> {
+async fn a_suspended_account_sends_nothing_until_it_is_mended() -> Result<()> {
     let stage = Stage::with(&[lax()]).await?;
     stage.sandbox.twilio().set_balance(0.0);
     stage.gateway.sweep().await;
-    held(&stage, "1", "floor.account", "suspended or closed").await
+    let id = stopped(&stage, "1", "deferred", "floor.account", "suspended or closed").await?;
+    stage.later(3600).await?;
+    assert_eq!(stage.received(BEN), 0);
+    stage.sandbox.twilio().set_balance(20.0);
+    stage.gateway.sweep().await;
+    stage.later(900).await?;
+    stage.until(&id, "delivered").await?;
+    Ok(())
 }
 
 #[tokio::test]
 async fn nothing_is_sent_before_somebody_attests_that_request_inspector_is_off() -> Result<()> {
     let stage = Stage::with(&[Play { twilio: "keywords = \"twilio\"\n".into(), ..lax() }]).await?;
-    held(&stage, "1", "floor.account", "Request Inspector").await
+    stopped(&stage, "1", "deferred", "floor.account", "Request Inspector").await.map(|_| ())
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ const TEMPLATE: [Case; 13] = [
     ("template", "label-piece", "held", "render.question", "no question at hand"),
     ("template", "choices-piece", "held", "render.question", "no question at hand"),
     ("template", "wrong-language", "held", "render.wording", "in the language `tlh`"),
-    ("template", "no-pieces", "held", "floor.approval", "no approved wording in it"),
+    ("template", "no-pieces", "held", "floor.approval", "no approved message in it"),
     ("template", "many-pieces", "held", "policy.bad-answer", "the template policy"),
     ("template", "long-text", "held", "send.content", "1600"),
     ("template", "no-opt-out", "suppressed", "opt-out-wording", "does not say how to opt out"),

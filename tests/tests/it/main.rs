@@ -3,6 +3,8 @@
 mod arrows;
 mod browser;
 mod command_line;
+mod floor;
 mod hostile;
+mod inbox;
 mod load;
 mod road;

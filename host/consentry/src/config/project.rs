@@ -50,7 +50,9 @@ pub(super) fn read(
     let consents = top.sections("consent", |section| consent(section, &zone, &region));
     let invitations = top.sections("invitation", invitation);
     let wordings = top.sections("wording", |section| wording(section, &zone, notes));
-    let policies = required_section(top, "policy", |section| policies(section, folder, engine)).flatten();
+    let guarded = fields.as_ref().map_or_else(Vec::new, guarded);
+    let policies =
+        required_section(top, "policy", |section| policies(section, folder, engine, &guarded)).flatten();
     let (protocol, waiver) = protocol.map_or((None, None), |(protocol, waiver)| (protocol, waiver));
     let mut by_record: BTreeMap<String, Vec<Consent>> = BTreeMap::new();
     for (record, consent) in consents.into_iter().flatten() {
@@ -193,9 +195,9 @@ fn account(section: &Section<'_>, folder: &Path, region: &str) -> Option<TwilioA
     });
     let (request_inspector_off, full_account) = attested.unwrap_or_default();
     let (sid, token) = (sid?, token?);
-    let (user, secret) = match (key, key_secret) {
-        (Some(key), Some(secret)) => (key.value, secret),
-        _ => (sid.value.clone(), token.clone()),
+    let (user, secret, by_key) = match (key, key_secret) {
+        (Some(key), Some(secret)) => (key.value, secret, true),
+        _ => (sid.value.clone(), token.clone(), false),
     };
     let client =
         twilio::ClientConfig { api_base, lookups_base, account_sid: sid.value.clone(), user, secret };
@@ -215,6 +217,7 @@ fn account(section: &Section<'_>, folder: &Path, region: &str) -> Option<TwilioA
         kind,
         keywords,
         request_inspector_off,
+        by_key,
         full_account,
     })
 }
@@ -381,22 +384,38 @@ fn wording(section: &Section<'_>, zone: &TimeZone, notes: &mut Vec<String>) -> O
     Some(wording)
 }
 
-fn policies(section: &Section<'_>, folder: &Path, engine: &Arc<Engine>) -> Option<Policies> {
+fn policies(
+    section: &Section<'_>,
+    folder: &Path,
+    engine: &Arc<Engine>,
+    guarded: &[String],
+) -> Option<Policies> {
     let load = |world: World| {
-        required_section(section, world.name(), |section| policy(section, world, folder, engine)).flatten()
+        required_section(section, world.name(), |section| policy(section, world, folder, engine, guarded))
+            .flatten()
     };
     let (routing, template, compliance) =
         (load(World::Routing), load(World::Template), load(World::Compliance));
     Some(Policies { routing: routing?, template: template?, compliance: compliance? })
 }
 
-fn policy(section: &Section<'_>, world: World, folder: &Path, engine: &Arc<Engine>) -> Option<Arc<Policy>> {
+fn policy(
+    section: &Section<'_>,
+    world: World,
+    folder: &Path,
+    engine: &Arc<Engine>,
+    guarded: &[String],
+) -> Option<Arc<Policy>> {
     let component = section.required("component", section.text("component"), "the component's file");
     let pinned = section.text("digest");
     let grants = section.texts("grants").unwrap_or_default();
     let interfaces: BTreeSet<Grant> = grants.iter().filter_map(|found| grant(section, found)).collect();
-    let write_fields: BTreeSet<String> =
-        section.texts("write-fields").unwrap_or_default().into_iter().map(|found| found.value).collect();
+    let write_fields = section.texts("write-fields").unwrap_or_default();
+    for found in write_fields.iter().filter(|found| guarded.contains(&found.value)) {
+        let sentence = format!("no policy may write `{}`: the floor reads it", found.value);
+        section.say(found.at.clone(), sentence, None);
+    }
+    let write_fields: BTreeSet<String> = write_fields.into_iter().map(|found| found.value).collect();
     let mut places: BTreeMap<String, Range<usize>> = BTreeMap::new();
     let settings = section.section("settings", |settings| {
         let mut read = Settings::new();
@@ -444,6 +463,17 @@ fn policy(section: &Section<'_>, world: World, folder: &Path, engine: &Arc<Engin
             None
         }
     }
+}
+
+/// The fields from which the floor learns of consent, of numbers and of opt-outs.
+fn guarded(fields: &ParticipantFields) -> Vec<String> {
+    let mut guarded: Vec<String> =
+        fields.phone.iter().chain(&fields.email).chain(&fields.opt_out).cloned().collect();
+    if let Some(consent) = &fields.consent {
+        guarded.push(consent.given.clone());
+        guarded.extend(consent.withdrawn.iter().chain(&consent.phone).cloned());
+    }
+    guarded
 }
 
 fn setting(value: &DeValue<'_>) -> Option<Value> {

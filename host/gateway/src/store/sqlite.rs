@@ -28,6 +28,12 @@ const SCHEMA: &str = include_str!("schema.sql");
 /// The schema's version. Migrations only go forward.
 const VERSION: i64 = 1;
 
+/// A submission that has not ended after this many seconds was cut off.
+const SUBMISSION: u32 = 120;
+
+/// Writes to REDCap that fail this often become a task.
+const WRITES: u32 = 8;
+
 /// Steps that are committed together at most.
 const BATCH: usize = 64;
 
@@ -87,6 +93,10 @@ impl Sqlite {
     /// Opens the database, and makes it when it is not there.
     pub fn open(path: &Path, clock: Clock) -> Result<Sqlite, StoreError> {
         let named = |source| StoreError::Open { path: path.display().to_string(), source };
+        if !path.exists() {
+            tracing::warn!(path = %path.display(), "a new database is made, which knows of no opt-out yet");
+            private(path);
+        }
         let mut writer = Connection::open(path).map_err(named)?;
         settle(&mut writer)?;
         let reader = Connection::open(path).map_err(named)?;
@@ -151,13 +161,14 @@ impl Sqlite {
     }
 
     /// Inbound messages that were not interpreted yet, oldest first.
-    pub fn uninterpreted(&self, limit: u32) -> Result<Vec<Waiting>, StoreError> {
+    /// One that could not be interpreted waits 30 seconds more each time.
+    pub fn uninterpreted(&self, now: u32, limit: u32) -> Result<Vec<Waiting>, StoreError> {
         self.read(|db| {
             let mut query = db.prepare_cached(
                 "SELECT sid, project, number, body, provider, at, tries FROM inbound \
-                 WHERE state = 'new' ORDER BY at, sid LIMIT ?1",
+                 WHERE state = 'new' AND at + 30 * tries <= ?1 ORDER BY at, rowid LIMIT ?2",
             )?;
-            let rows = query.query_map([limit], |row| {
+            let rows = query.query_map([now, limit], |row| {
                 Ok((
                     row.get(0)?,
                     row.get(1)?,
@@ -345,6 +356,16 @@ impl Sqlite {
     }
 }
 
+/// The file holds numbers and bodies: only its owner may read it. SQLite gives its other files the same mode.
+fn private(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // What is wrong with the path is said when the database is opened.
+    let _ = options.open(path);
+}
+
 fn settle(db: &mut Connection) -> Result<(), StoreError> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
@@ -436,6 +457,7 @@ impl Writing<'_> {
             Step::Phones { project, pairs } => self.phones(&project, &pairs),
             Step::WriteBack { id, error, again } => self.write_back(&id, error.as_deref(), again),
             Step::Resolve { id, resolution } => self.resolve(&id, &resolution),
+            Step::Release { id, why } => self.release(&id, &why),
             Step::Stop { project, why } => self.stop(&project, why.as_deref()),
             Step::Note { kind, subject, public } => {
                 self.ledger(kind, &subject, &public, None)?;
@@ -519,6 +541,14 @@ impl Writing<'_> {
         });
         let body = decided.draft.as_ref().map(|draft| draft.body.as_bytes());
         self.ledger(decided.state.name(), &decided.id, &public, body)?;
+        for sentence in &decided.refused {
+            self.ledger("refused", &decided.id, &json!({ "sentence": sentence }), None)?;
+        }
+        if decided.state == State::Held {
+            let cause = format!("{}/{}", decided.id, message.version);
+            let sentence = decided.reason.as_ref().map_or("it was held", |reason| &reason.sentence);
+            self.plan_task("held-message", &message.new.project, &cause, None, sentence)?;
+        }
         if let Some(record) = &message.new.record {
             for (index, values) in decided.writes.iter().enumerate() {
                 let cause = format!("{}/{}/{index}", decided.id, decided.version);
@@ -610,9 +640,9 @@ impl Writing<'_> {
             return Ok(Committed::Stopped(stop.reason));
         }
         self.db.execute(
-            "UPDATE message SET state = 'submitting', version = version + 1, submitted = ?2, changed = ?2 \
-             WHERE id = ?1",
-            params![id, self.now],
+            "UPDATE message SET state = 'submitting', version = version + 1, submitted = ?2, changed = ?2, \
+             look_at = ?3 WHERE id = ?1",
+            params![id, self.now, self.now + SUBMISSION],
         )?;
         self.ledger("submitting", id, &json!({}), None)?;
         Ok(Committed::Done)
@@ -658,7 +688,8 @@ impl Writing<'_> {
                 if let Some(message) = self.message(id)? {
                     self.advance(&message, State::Held, self.now, Some(&why))?;
                 }
-                self.plan_task("held-message", &message.new.project, id, None, &why.sentence)?;
+                let cause = format!("{id}/{}", message.version);
+                self.plan_task("held-message", &message.new.project, &cause, None, &why.sentence)?;
             }
             Outcome::Unknown { why } => {
                 self.advance(&message, State::Unknown, self.now, Some(&why))?;
@@ -682,6 +713,10 @@ impl Writing<'_> {
             },
             (None, None) => return Ok(Committed::Stale),
         };
+        // A project's token vouches for that project's messages only.
+        if message.new.project != report.project {
+            return Ok(Committed::Stale);
+        }
         if message.state == State::Unknown {
             let settled = "Twilio reported on it: it was sent";
             self.db.execute(
@@ -774,12 +809,7 @@ impl Writing<'_> {
             self.opt_out(&phone, scope, source, Some(&understood.sid))?;
         }
         if understood.start {
-            self.db.execute(
-                "UPDATE opt_out SET ended = ?3 WHERE number = ?1 AND channel = 'sms' AND project IN ('', ?2) \
-                 AND ended IS NULL",
-                params![phone, project, self.now],
-            )?;
-            self.ledger("opt-in", &understood.sid, &json!({}), Some(phone.as_bytes()))?;
+            self.opt_in(&phone, &project, &understood.sid)?;
         }
         if let Some((kind, sentence)) = &understood.task {
             self.plan_task(kind, &project, &understood.sid, Some(&phone), sentence)?;
@@ -789,6 +819,29 @@ impl Writing<'_> {
         }
         self.plan(understood.messages)?;
         Ok(Committed::Done)
+    }
+
+    /// Ends an opt-out. A STOP that came in after this START stays, although START was understood later; and
+    /// what was stopped for the whole institution is not opened by a word to one project.
+    fn opt_in(&self, phone: &str, project: &str, sid: &str) -> Result<(), StoreError> {
+        self.db.execute(
+            "UPDATE opt_out SET ended = ?3 WHERE number = ?1 AND channel = 'sms' AND project = ?2 \
+             AND ended IS NULL AND (cause IS NULL OR cause NOT IN ( \
+                 SELECT later.sid FROM inbound AS later JOIN inbound AS this ON this.sid = ?4 \
+                 WHERE later.number = ?1 AND later.rowid > this.rowid))",
+            params![phone, project, self.now, sid],
+        )?;
+        self.ledger("opt-in", sid, &json!({ "project": project }), Some(phone.as_bytes()))?;
+        let institution: u32 = self.db.query_row(
+            "SELECT COUNT(*) FROM opt_out WHERE number = ?1 AND project = '' AND ended IS NULL",
+            [phone],
+            |row| row.get(0),
+        )?;
+        if institution > 0 {
+            let sentence = "somebody who opted out of every study asked one of them for messages again";
+            self.plan_task("start-after-stop", project, sid, None, sentence)?;
+        }
+        Ok(())
     }
 
     fn misunderstand(
@@ -836,31 +889,56 @@ impl Writing<'_> {
 
     fn write_back(&self, id: &str, error: Option<&str>, again: u32) -> Result<Committed, StoreError> {
         let state = if error.is_some() { "new" } else { "done" };
-        let cause: Option<String> = self
+        let known = self
             .db
             .query_row(
                 "UPDATE write_back SET state = ?2, tries = tries + 1, error = ?3, look_at = ?4 \
-                 WHERE id = ?1 AND state = 'new' RETURNING cause",
+                 WHERE id = ?1 AND state = 'new' RETURNING cause, project, tries",
                 params![id, state, error, again],
-                |row| row.get(0),
+                |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, u32>(2)?)),
             )
             .optional()?;
-        let Some(cause) = cause else { return Ok(Committed::Stale) };
+        let Some((cause, project, tries)) = known else { return Ok(Committed::Stale) };
         if error.is_none() {
             self.ledger("written", id, &json!({ "cause": cause }), None)?;
+        } else if tries == WRITES {
+            let sentence = "REDCap does not take a value that Consentry has to write; it is tried again";
+            self.plan_task("failed-write-back", &project, id, None, sentence)?;
         }
         Ok(Committed::Done)
     }
 
     fn resolve(&self, id: &str, resolution: &str) -> Result<Committed, StoreError> {
-        let resolved = self.db.execute(
-            "UPDATE task SET resolved = ?2, resolution = ?3 WHERE id = ?1 AND resolved IS NULL",
-            params![id, self.now, resolution],
-        )?;
-        if resolved == 0 {
-            return Ok(Committed::Stale);
-        }
+        let resolved: Option<Option<String>> = self
+            .db
+            .query_row(
+                "UPDATE task SET resolved = ?2, resolution = ?3 WHERE id = ?1 AND resolved IS NULL \
+                 RETURNING number",
+                params![id, self.now, resolution],
+                |row| row.get(0),
+            )
+            .optional()?;
+        let Some(phone) = resolved else { return Ok(Committed::Stale) };
         self.ledger("task-resolved", id, &json!({ "resolution": resolution }), None)?;
+        // What was held only until a person had read a text is decided again.
+        let held =
+            "WHERE address = ?1 AND state = 'held' AND json_extract(reason, '$.rule') = 'floor.unclear'";
+        for message in messages(self.db, held, params![phone])? {
+            self.advance(&message, State::Deferred, self.now, message.reason.as_ref())?;
+        }
+        Ok(Committed::Done)
+    }
+
+    /// A held message is decided again from its start: what held it may hold it again.
+    fn release(&self, id: &str, why: &str) -> Result<Committed, StoreError> {
+        let Some(message) = self.message(id)?.filter(|message| message.state == State::Held) else {
+            return Ok(Committed::Stale);
+        };
+        self.advance(&message, State::Deferred, self.now, Some(&Reason::new("released", why)))?;
+        self.db.execute(
+            "UPDATE task SET resolved = ?2, resolution = ?3 WHERE cause LIKE ?1 || '/%' AND resolved IS NULL",
+            params![id, self.now, why],
+        )?;
         Ok(Committed::Done)
     }
 
@@ -887,7 +965,7 @@ impl Writing<'_> {
         cause: Option<&str>,
     ) -> Result<(), StoreError> {
         let in_force: u32 = self.db.query_row(
-            "SELECT COUNT(*) FROM opt_out WHERE number = ?1 AND channel = 'sms' AND project IN ('', ?2) \
+            "SELECT COUNT(*) FROM opt_out WHERE number = ?1 AND channel = 'sms' AND project = ?2 \
              AND ended IS NULL",
             [phone, project],
             |row| row.get(0),
@@ -902,15 +980,21 @@ impl Writing<'_> {
             self.ledger("opt-out", cause.unwrap_or(""), &public, Some(phone.as_bytes()))?;
         }
         // The confirmation and the answer to HELP are what may still go out, and the floor says when.
-        let open = messages(
-            self.db,
-            "WHERE address = ?1 AND (?2 = '' OR project = ?2) \
-             AND state IN ('planned', 'deferred', 'due', 'claimed', 'held') \
-             AND purpose NOT IN ('opt-out-confirmation', 'help')",
-            params![phone, project],
-        )?;
-        for message in open {
-            self.advance(&message, State::Suppressed, self.now, Some(&floor::opted_out()))?;
+        // Only ids are read: a row that cannot be read must not keep an opt-out from being written.
+        let open: Vec<String> = {
+            let mut suppress = self.db.prepare_cached(
+                "UPDATE message SET state = 'suppressed', version = version + 1, reason = ?3, changed = ?4 \
+                 WHERE address = ?1 AND (?2 = '' OR project = ?2) \
+                 AND state IN ('planned', 'deferred', 'due', 'claimed', 'held') \
+                 AND purpose NOT IN ('opt-out-confirmation', 'help') RETURNING id",
+            )?;
+            let reason = json(&floor::opted_out());
+            let rows = suppress.query_map(params![phone, project, reason, self.now], |row| row.get(0))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        for id in open {
+            let public = json!({ "reason": floor::opted_out() });
+            self.ledger(State::Suppressed.name(), &id, &public, None)?;
         }
         Ok(())
     }
@@ -941,6 +1025,13 @@ impl Writing<'_> {
         record: &str,
         values: &[(String, String)],
     ) -> Result<(), StoreError> {
+        // A later word about the same field replaces one that REDCap has not taken yet.
+        let field = values.first().map(|(field, _)| field);
+        self.db.execute(
+            "UPDATE write_back SET state = 'replaced' WHERE project = ?1 AND record = ?2 AND state = 'new' \
+             AND json_extract(field_values, '$[0][0]') = ?3",
+            params![project, record, field],
+        )?;
         self.db.execute(
             "INSERT INTO write_back (id, cause, project, record, field_values, state, tries, look_at) \
              VALUES (?1, ?2, ?3, ?4, ?5, 'new', 0, ?6) ON CONFLICT (cause) DO NOTHING",

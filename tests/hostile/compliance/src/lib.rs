@@ -70,6 +70,7 @@ impl compliance::Policy for Hostile {
         let behaviour = behaviour();
         misbehave(&behaviour);
         match behaviour.as_str() {
+            "trap-when-interpreting" => trap(),
             "start-everything" => Intent::Start(finding("everybody wants everything")),
             "stop-everything" => {
                 Intent::Stop(Stop { scope: Scope::Institution, because: finding("nobody wants anything") })

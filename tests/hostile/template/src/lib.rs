@@ -50,7 +50,7 @@ impl template::Policy for Hostile {
             }
             "no-pieces" => say(vec![]),
             "many-pieces" => say(vec![wording("invitation"); 100_000]),
-            "long-text" => say(vec![wording("opt-out"); 100]),
+            "long-text" => say([vec![wording("invitation"); 50], vec![wording("opt-out")]].concat()),
             "no-opt-out" => say(vec![wording("invitation")]),
             "measure-forever" => {
                 let many = vec![wording("opt-out"); 5000];
