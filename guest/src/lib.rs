@@ -45,6 +45,7 @@ pub mod host;
 
 pub mod compliance;
 pub mod routing;
+pub mod rule;
 pub mod template;
 
 pub use bindings::consentry::policy::declarations::{Description, Problem, Rule, Setting, SettingKind};

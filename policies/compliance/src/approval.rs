@@ -6,7 +6,7 @@
 
 use crate::is_owed;
 use crate::opinion::Opinions;
-use crate::rule::Rule;
+use consentry_guest::rule::Rule;
 use consentry_guest::{Draft, Occasion};
 
 /// Approvals in force.

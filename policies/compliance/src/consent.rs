@@ -7,9 +7,9 @@
 //! What answers the recipient's own message needs no consent: the confirmation of an opt-out, and HELP.
 
 use crate::opinion::Opinions;
-use crate::rule::Rule;
 use crate::{addressee, is_owed, setting};
 use consentry_guest::host::redcap;
+use consentry_guest::rule::Rule;
 use consentry_guest::{
     Address, Consent, DeliveryMethod, Draft, Instant, LogicValue, Occasion, Recipient, RedcapError,
 };

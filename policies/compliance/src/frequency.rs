@@ -5,8 +5,8 @@
 //! participant keeps up is neither counted nor held back.
 
 use crate::opinion::Opinions;
-use crate::rule::Rule;
 use crate::{addressee, channel, is_reply, setting};
+use consentry_guest::rule::Rule;
 use consentry_guest::{Channel, Draft, Instant, Occasion};
 
 /// So many a day, so many a week.

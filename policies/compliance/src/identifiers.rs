@@ -7,8 +7,8 @@
 //! is not read: its code is random.
 
 use crate::opinion::Opinions;
-use crate::rule::Rule;
 use crate::{links, setting};
+use consentry_guest::rule::Rule;
 use consentry_guest::{Draft, Sensitivity};
 
 /// An identifier field.

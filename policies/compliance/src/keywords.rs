@@ -5,9 +5,9 @@
 //! and also when an answer to a question is expected. "No" is an answer and never a keyword; "yes" is an
 //! answer too, so it never opts anybody in.
 
-use crate::rule::Rule;
 use crate::setting;
 use crate::words::{Words, has, written};
+use consentry_guest::rule::Rule;
 
 /// An opt-out by keyword.
 pub const STOP: Rule = Rule {

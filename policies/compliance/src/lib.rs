@@ -9,8 +9,6 @@
 //! people say so in any way that a reasonable person understands, so the words of the carriers are only
 //! the beginning; what is unclear goes to a person, and until then nothing is sent.
 
-pub mod rule;
-
 pub mod opinion;
 
 pub mod approval;
@@ -69,7 +67,7 @@ impl compliance::Policy for Reviewer {
 consentry_guest::compliance!(Reviewer);
 
 /// Every rule that a finding of this policy may cite.
-pub const RULES: [&rule::Rule; 31] = [
+pub const RULES: [&consentry_guest::rule::Rule; 31] = [
     &consent::GIVEN,
     &consent::MISSING,
     &consent::WITHDRAWN,

@@ -4,9 +4,9 @@
 //! right to distrust them. Which hosts are the institution's own is for the operator to say.
 
 use crate::opinion::Opinions;
-use crate::rule::Rule;
 use crate::setting;
 use consentry_guest::Draft;
+use consentry_guest::rule::Rule;
 
 /// A host that is not the institution's.
 pub const HOST: Rule = Rule {

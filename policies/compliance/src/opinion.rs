@@ -1,6 +1,6 @@
 //! What the rules say of a draft, and the verdict that follows.
 
-use crate::rule::Rule;
+use consentry_guest::rule::Rule;
 use consentry_guest::{Deferral, Finding, Instant, Verdict};
 
 /// What the rules say of a draft, the strictest first.

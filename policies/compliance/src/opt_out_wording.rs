@@ -5,7 +5,7 @@
 
 use crate::channel;
 use crate::opinion::Opinions;
-use crate::rule::Rule;
+use consentry_guest::rule::Rule;
 use consentry_guest::{Channel, Draft, Occasion, Purpose, Recipient};
 
 /// How to opt out.

@@ -3,8 +3,8 @@
 //! The one message that confirms an opt-out goes out, and so does the answer to HELP: both were asked for.
 
 use crate::opinion::Opinions;
-use crate::rule::Rule;
 use crate::{addressee, channel, is_owed};
+use consentry_guest::rule::Rule;
 use consentry_guest::{Channel, Draft, Occasion, Recipient};
 
 /// An opt-out in force.

@@ -9,9 +9,9 @@
 //! Replies in a conversation that the participant keeps up are exempt.
 
 use crate::opinion::Opinions;
-use crate::rule::Rule;
 use crate::{addressee, channel, is_reply, setting};
 use consentry_guest::host::time;
+use consentry_guest::rule::Rule;
 use consentry_guest::{Channel, Civil, Draft, Instant, Occasion, Recipient, TimeError};
 
 /// The window.

@@ -10,8 +10,8 @@
 //! The lists that the patterns name with `@` stand at the end of this file.
 
 use crate::pattern::{Clause, Pattern, table};
-use crate::rule::Rule;
 use crate::words::{Words, has};
+use consentry_guest::rule::Rule;
 
 /// A refusal in plain words.
 pub const REFUSAL: Rule = Rule {

@@ -7,9 +7,9 @@
 
 use crate::keywords::{self, Keyword};
 use crate::refusals::{self, Refusal};
-use crate::rule::Rule;
 use crate::setting;
 use crate::words::{Words, has, written};
+use consentry_guest::rule::Rule;
 use consentry_guest::{Channel, Expecting, Finding, Inbound, Intent, ProviderHandling, Stop};
 
 /// An opt-out that Twilio took.

@@ -4,8 +4,9 @@
 //! to it since. REDCap knows; it is asked when the message is planned.
 
 use crate::Step;
-use crate::rule::{A_WHILE, Rule, UNAVAILABLE};
+use crate::unavailable::{A_WHILE, UNAVAILABLE};
 use consentry_guest::host::redcap;
+use consentry_guest::rule::Rule;
 use consentry_guest::{Occasion, Purpose, Recipient, RedcapError, SurveyState, Wait};
 
 /// A completed survey.

@@ -8,8 +8,8 @@
 use crate::line_type;
 use crate::opt_out;
 use crate::reach::{Reach, channel};
-use crate::rule::Rule;
 use crate::{Step, setting};
+use consentry_guest::rule::Rule;
 use consentry_guest::{Channel, DeliveryMethod, Failure, Occasion, Wait};
 
 /// An address that cannot be reached.

@@ -3,7 +3,7 @@
 //! An invitation to a morning diary is noise in the evening, and every needless text counts against the
 //! participant's patience. The schedule says until when a message is of use; after that it is skipped.
 
-use crate::rule::Rule;
+use consentry_guest::rule::Rule;
 use consentry_guest::{Finding, Instant, Occasion};
 
 /// The deadline that the schedule gives.

@@ -7,10 +7,9 @@
 //!
 //! A fact that cannot be had is never taken for permission: the occasion waits a quarter of an hour.
 
-pub mod rule;
-
 pub mod deadline;
 pub mod reach;
+pub mod unavailable;
 
 pub mod preference;
 
@@ -70,7 +69,7 @@ impl routing::Policy for Router {
 consentry_guest::routing!(Router);
 
 /// Every rule that a finding of this policy may cite.
-pub const RULES: [&rule::Rule; 18] = [
+pub const RULES: [&consentry_guest::rule::Rule; 18] = [
     &deadline::TOO_LATE,
     &preference::RULE,
     &preference::NOT_ENABLED,
@@ -88,7 +87,7 @@ pub const RULES: [&rule::Rule; 18] = [
     &answered::UNREADABLE,
     &line_type::LANDLINE,
     &line_type::HEADS_UP,
-    &rule::UNAVAILABLE,
+    &unavailable::UNAVAILABLE,
 ];
 
 fn choose(occasion: &Occasion) -> Route {

@@ -5,9 +5,10 @@
 //! call from an unknown number is seldom taken on a mobile phone, so a text may announce it.
 
 use crate::reach::{Reach, channel};
-use crate::rule::{A_WHILE, Rule, UNAVAILABLE};
+use crate::unavailable::{A_WHILE, UNAVAILABLE};
 use crate::{Step, setting};
 use consentry_guest::host::{twilio, twilio_send};
+use consentry_guest::rule::Rule;
 use consentry_guest::{
     Channel, DeliveryMethod, Finding, LineType, Occasion, Purpose, Recipient, TwilioError, Wait,
 };

@@ -5,8 +5,8 @@
 //! the answer to HELP, go out all the same.
 
 use crate::reach::{Reach, channel};
-use crate::rule::Rule;
 use crate::{Step, setting};
+use consentry_guest::rule::Rule;
 use consentry_guest::{Channel, DeliveryMethod, Finding, Occasion, Purpose};
 
 /// An opt-out ends its channel.

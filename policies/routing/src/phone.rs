@@ -5,9 +5,9 @@
 //! may want to see that in the record: a field can be set for it.
 
 use crate::reach::{Reach, channel};
-use crate::rule::Rule;
 use crate::{Step, setting};
 use consentry_guest::host::{log, redcap_write};
+use consentry_guest::rule::Rule;
 use consentry_guest::{Channel, DeliveryMethod, FieldValue, Finding, Place};
 
 /// No phone.

@@ -6,7 +6,7 @@
 //! to, or are plain texts.
 
 use crate::reach::{Reach, channel, name};
-use crate::rule::Rule;
+use consentry_guest::rule::Rule;
 use consentry_guest::{Channel, DeliveryMethod, Finding, Occasion, Participant, Purpose, Recipient};
 
 /// The preference, else the project's default.

@@ -4,8 +4,8 @@
 //! the recipient was sent lately; somebody who has heard nothing for long is told again, which does no
 //! harm.
 
-use crate::rule::Rule;
 use crate::{channel, opens, part};
+use consentry_guest::rule::Rule;
 use consentry_guest::{Channel, DeliveryMethod, Occasion, Part, Recipient, Wording};
 
 /// What the first message says besides.

@@ -4,8 +4,8 @@
 //! language at all does the project's own language serve; a wording that merely waits for approval is
 //! better held until it is approved than replaced by one that the participant may not understand.
 
-use crate::rule::Rule;
 use consentry_guest::host::log;
+use consentry_guest::rule::Rule;
 use consentry_guest::{Language, Occasion, Recipient};
 
 /// The project's language, for lack of a wording in the preferred one.

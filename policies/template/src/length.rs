@@ -4,8 +4,8 @@
 //! shorter wording is chosen where the project has one, otherwise the message is held back and says how
 //! long it would have been.
 
-use crate::rule::Rule;
 use crate::setting;
+use consentry_guest::rule::Rule;
 use consentry_guest::{Finding, Piece, host::wordings};
 
 /// Too many segments.

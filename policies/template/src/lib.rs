@@ -5,8 +5,6 @@
 //! say besides; then how to opt out, unless one of them says so already. What would be too long is not
 //! cut: an approved text is sent whole or not at all.
 
-pub mod rule;
-
 pub mod language;
 
 pub mod wording;
@@ -61,7 +59,7 @@ impl template::Policy for Writer {
 consentry_guest::template!(Writer);
 
 /// Every rule that a finding of this policy may cite.
-pub const RULES: [&rule::Rule; 7] = [
+pub const RULES: [&consentry_guest::rule::Rule; 7] = [
     &wording::NO_WORDING,
     &language::FALLBACK,
     &first_message::RULE,

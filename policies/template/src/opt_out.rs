@@ -4,8 +4,8 @@
 //! question of a survey by text, the answer to HELP, the confirmation of an opt-out. The reviewer checks
 //! the finished text on its own, so what is overlooked here is not sent.
 
-use crate::rule::Rule;
 use crate::{channel, language, opens, part};
+use consentry_guest::rule::Rule;
 use consentry_guest::{Channel, DeliveryMethod, Finding, Occasion, Part, Wording};
 
 /// No approved sentence that says how to opt out.

@@ -3,8 +3,8 @@
 //! A question is what its instrument says: label, note and choices, approved with the instrument. When a
 //! reply was not taken, a wording of the project may say so first. The survey ends with a wording too.
 
-use crate::rule::Rule;
 use crate::{channel, language, part, setting, wording};
+use consentry_guest::rule::Rule;
 use consentry_guest::{
     Channel, ChoiceStyle, DeliveryMethod, Finding, Language, Occasion, Part, Piece, Purpose, Question, Turn,
     Words, host::wordings,

@@ -1,7 +1,7 @@
 //! The subject of an e-mail is a wording too.
 
-use crate::rule::Rule;
 use crate::setting;
+use consentry_guest::rule::Rule;
 use consentry_guest::{DeliveryMethod, Finding, Piece, host::wordings};
 
 /// No subject in this language.

@@ -5,7 +5,7 @@
 //! it is still the answer: the message is then held, and what is held names the wording to approve.
 
 use crate::language;
-use crate::rule::Rule;
+use consentry_guest::rule::Rule;
 use consentry_guest::{
     ApprovalState, DeliveryMethod, Finding, Occasion, Part, Purpose, Wording, host::wordings,
 };

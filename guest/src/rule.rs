@@ -1,8 +1,8 @@
-//! A rule as it stands in the source, and the findings that cite it.
+//! A rule as it stands in a policy's source, and the findings that cite it.
 
-use consentry_guest::Finding;
+use crate::{Finding, bindings::consentry::policy::declarations};
 
-/// A rule that this policy may cite.
+/// A rule that a policy may cite, as a constant of the file that holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     /// Its id, in kebab case.
@@ -25,8 +25,8 @@ impl Rule {
     }
 
     /// The rule as the contract declares it.
-    pub fn declared(&self) -> consentry_guest::Rule {
-        consentry_guest::Rule {
+    pub fn declared(&self) -> declarations::Rule {
+        declarations::Rule {
             id: self.id.into(),
             sentence: self.sentence.into(),
             citation: self.citation.map(Into::into),
