@@ -17,8 +17,12 @@ use policy::{
 use proptest::prelude::*;
 use tests::{Play, Stage, component, engine, reference};
 
-static COMPLIANCE: LazyLock<Vec<u8>> = LazyLock::new(|| std::fs::read(component("compliance")).unwrap());
-static HOSTILE: LazyLock<Vec<u8>> = LazyLock::new(|| std::fs::read(component("hostile/compliance")).unwrap());
+static COMPLIANCE: LazyLock<Vec<u8>> = LazyLock::new(|| file("compliance"));
+static HOSTILE: LazyLock<Vec<u8>> = LazyLock::new(|| file("hostile/compliance"));
+
+fn file(name: &str) -> Vec<u8> {
+    std::fs::read(component(name)).expect("the component can be read")
+}
 
 fn load(world: World, bytes: &[u8]) -> Result<Policy, LoadError> {
     let engine = engine().expect("there is an engine");
@@ -74,15 +78,14 @@ fn what_is_no_component_is_refused_by_its_kind() {
 }
 
 #[test]
-fn a_policy_in_the_wrong_place_is_named_for_what_it_is() -> Result<()> {
+fn a_policy_in_the_wrong_place_is_named_for_what_it_is() {
     for (found, wanted) in
         [("routing", World::Compliance), ("template", World::Routing), ("compliance", World::Template)]
     {
-        let told = refusal(wanted, &std::fs::read(component(found))?);
+        let told = refusal(wanted, &file(found));
         let sentence = format!("this is a policy of the world `{found}`");
         assert!(told.contains(&sentence) && told.contains(wanted.name()), "{told}");
     }
-    Ok(())
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn an_import_from_elsewhere_is_no_way_out() {
 
 #[test]
 fn what_is_not_granted_is_told_with_the_line_that_grants_it() -> Result<()> {
-    let bytes = std::fs::read(component("routing"))?;
+    let bytes = file("routing");
     let granted = Grants { interfaces: [Grant::Redcap].into(), ..Grants::default() };
     let loaded =
         Policy::load(&engine()?, World::Routing, &bytes, granted, Settings::new(), Limits::default());
@@ -170,6 +173,18 @@ async fn the_configuration_shows_the_line_and_what_to_write_instead() -> Result<
         (granted("digest = \"sha256:0000\"\n"), "sha256:0000", "pin that if you have reviewed it"),
         (compliance(""), "component = ", "grants = [\"redcap\"]"),
         (compliance("grants = [\"redcap\", \"internet\"]\n"), "internet", "redcap-write"),
+        (
+            Play {
+                routing: reference(
+                    "routing",
+                    "grants = [\"redcap\", \"redcap-write\", \"twilio\", \"twilio-send\"]\n\
+                     write-fields = [\"texts_stopped\"]\n",
+                ),
+                ..Play::default()
+            },
+            "write-fields",
+            "no policy may write `texts_stopped`",
+        ),
         (
             Play { compliance: reference("routing", ""), ..Play::default() },
             "routing.wasm",

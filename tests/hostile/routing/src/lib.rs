@@ -62,7 +62,7 @@ impl routing::Policy for Hostile {
             },
             "write-many" => {
                 for _ in 0..17 {
-                    let _ = redcap_write::write(&[value("texts_stopped")]);
+                    let _ = redcap_write::write(&[value("enrolled")]);
                 }
                 Route::Contact(plan)
             }
