@@ -148,7 +148,6 @@ impl Gateway {
                     Scope::Study => project.name.clone(),
                     Scope::Institution => String::new(),
                 });
-                understood.writes = written("1");
                 // An opt-out is confirmed once: not by us when Twilio did, and not again for a second STOP.
                 let before = known.opt_outs.iter().any(|o| o.cause.as_ref() != Some(&waiting.sid));
                 if waiting.provider != "stopped" && !before {

@@ -163,8 +163,16 @@ pub(crate) fn masked(words: &str) -> String {
         rest = &rest[length..];
     }
     masked.push_str(rest);
+    // A reason is a sentence. What is longer is not for a person, and would be kept for ever.
+    if let Some((end, _)) = masked.char_indices().nth(SENTENCE) {
+        masked.truncate(end);
+        masked.push('…');
+    }
     masked
 }
+
+/// Characters of a reason that are kept.
+const SENTENCE: usize = 500;
 
 /// Bytes of a date as ISO 8601 writes it.
 const DATE: usize = 10;
@@ -293,7 +301,7 @@ mod tests {
         for (words, expected) in [
             ("call +16175550123 by 2026-11-24", "call +… by 2026-11-24"),
             ("call (617) 555-0123.", "call (…."),
-            ("617.555.0123 or 617 555 0123, please", "…, please"),
+            ("617.555.0123 or 617 555 0123, please", "… or …, please"),
             ("on 2026-11-24 15:00 in room 12", "on 2026-11-24 15:00 in room 12"),
             ("47 CFR 64.1200(a)(10) and (a)(12)", "47 CFR 64.1200(a)(10) and (a)(12)"),
             ("call +1-617-555-0123", "call +…"),

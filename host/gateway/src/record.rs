@@ -16,6 +16,14 @@ fn wait(tries: u32) -> u32 {
 impl Gateway {
     /// Writes what waits to be written, and says how much that was.
     pub(crate) async fn write_back(&self) -> Result<usize, StoreError> {
+        for project in self.projects.values() {
+            let Some(field) = &project.fields.opt_out else { continue };
+            let records = self.store.unwritten_opt_outs(&project.name)?;
+            if !records.is_empty() {
+                let (project, field) = (project.name.clone(), field.clone());
+                self.store.commit(Step::WriteOptOuts { project, field, records }).await?;
+            }
+        }
         let waiting = self.store.write_backs(self.clock.seconds(), 20)?;
         let count = waiting.len();
         for write in waiting {

@@ -78,6 +78,15 @@ pub enum Step {
         /// When to try again.
         again: u32,
     },
+    /// Opt-outs are to be written to REDCap, once each.
+    WriteOptOuts {
+        /// The project.
+        project: String,
+        /// The field.
+        field: String,
+        /// Records that hold an opted-out number, and since when it is.
+        records: Vec<(String, u32)>,
+    },
     /// A task was resolved.
     Resolve {
         /// Its id.

@@ -17,7 +17,7 @@ const LOG_LINES: usize = 64;
 const LOG_BYTES: usize = 500;
 
 /// Intents that one decision may have.
-const EFFECTS: usize = 16;
+const EFFECTS: usize = 4;
 
 macro_rules! answer {
     ($self:ident, $kind:ident, $question:expr) => {

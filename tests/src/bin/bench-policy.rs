@@ -364,7 +364,7 @@ impl Bare {
         let data = State { settings: self.settings.clone(), limit: self.limits.memory };
         let mut store = Store::new(&self.engine, data);
         store.limiter(|state| state);
-        store.set_epoch_deadline(51);
+        store.set_epoch_deadline(201);
         store.set_hostcall_fuel(self.limits.data);
         store.set_max_component_handles(16);
         store.set_fuel(self.limits.fuel)?;

@@ -110,11 +110,10 @@ async fn opt_outs_are_exported_with_their_numbers_and_the_ledger_verifies_agains
 
 #[tokio::test]
 async fn a_configuration_with_many_problems_is_told_all_of_them_at_once() -> Result<()> {
-    let mut play = Play::default();
-    play.messages =
-        "methods = [\"sms-link\", \"telegram\"]\ndefault-method = \"sms-link\"\nlanguge = \"en\"\n".into();
-    play.invitations =
-        "[[invitation]]\nid = \"x\"\nsurvey = \"sleep_diary\"\nwhen = \"[enrolled = '1'\"\n".into();
+    let messages =
+        "methods = [\"sms-link\", \"telegram\"]\ndefault-method = \"sms-link\"\nlanguge = \"en\"\n";
+    let invitations = "[[invitation]]\nid = \"x\"\nsurvey = \"sleep_diary\"\nwhen = \"[enrolled = '1'\"\n";
+    let mut play = Play { messages: messages.into(), invitations: invitations.into(), ..Play::default() };
     play.compliance += "quiet-form = \"21:00\"\n";
     let refused = Stage::dark(&[play]).await.err().map(|error| format!("{error:#}")).unwrap_or_default();
     for promised in

@@ -87,7 +87,7 @@ const COMPLIANCE: [Case; 19] = [
     ("compliance", "quote-number-late", "held", "hostile", "+… is (… is … is …"),
     ("compliance", "cite-number", "held", "hostile", "it hides the number elsewhere"),
     ("compliance", "counter", "held", "hostile", "this is decision 1 of this instance"),
-    ("compliance", "occasion", "held", "hostile", "occasion/by-hand/sleep_diary/2"),
+    ("compliance", "occasion", "held", "hostile", "occasion/by-hand/sleep_diary/"),
 ];
 
 /// On one daemon: a good project, and one for each way to misbehave. All of them write at once.

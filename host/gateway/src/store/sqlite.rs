@@ -282,6 +282,22 @@ impl Sqlite {
         })
     }
 
+    /// Records of a project that hold an opted-out number, which REDCap was not told yet: however the opt-out
+    /// came to be known, and also when the record got the number later.
+    pub fn unwritten_opt_outs(&self, project: &str) -> Result<Vec<(String, u32)>, StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(
+                "SELECT phone.record, MAX(opt_out.at) FROM opt_out JOIN phone ON phone.number = opt_out.number \
+                 WHERE phone.project = ?1 AND opt_out.project IN ('', ?1) AND opt_out.ended IS NULL \
+                 AND NOT EXISTS (SELECT 1 FROM write_back WHERE cause = \
+                     'opt-out/' || ?1 || '/' || phone.record || '/' || opt_out.at) \
+                 GROUP BY phone.record",
+            )?;
+            let rows = query.query_map([project], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// Tasks that wait for a person, oldest first.
     pub fn tasks(&self) -> Result<Vec<Task>, StoreError> {
         self.read(|db| {
@@ -456,6 +472,7 @@ impl Writing<'_> {
             }
             Step::Phones { project, pairs } => self.phones(&project, &pairs),
             Step::WriteBack { id, error, again } => self.write_back(&id, error.as_deref(), again),
+            Step::WriteOptOuts { project, field, records } => self.write_opt_outs(&project, &field, &records),
             Step::Resolve { id, resolution } => self.resolve(&id, &resolution),
             Step::Release { id, why } => self.release(&id, &why),
             Step::Stop { project, why } => self.stop(&project, why.as_deref()),
@@ -904,6 +921,19 @@ impl Writing<'_> {
         } else if tries == WRITES {
             let sentence = "REDCap does not take a value that Consentry has to write; it is tried again";
             self.plan_task("failed-write-back", &project, id, None, sentence)?;
+        }
+        Ok(Committed::Done)
+    }
+
+    fn write_opt_outs(
+        &self,
+        project: &str,
+        field: &str,
+        records: &[(String, u32)],
+    ) -> Result<Committed, StoreError> {
+        for (record, at) in records {
+            let cause = format!("opt-out/{project}/{record}/{at}");
+            self.plan_write(&cause, project, record, &[(field.into(), "1".into())])?;
         }
         Ok(Committed::Done)
     }
