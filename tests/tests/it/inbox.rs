@@ -103,6 +103,7 @@ async fn stop_holds_whatever_a_compliance_policy_makes_of_it() -> Result<()> {
             stage.say(BEN, words).await?;
             assert_eq!(opt_outs(&stage, "sleep")?, 1, "{behaviour}: {words}");
         }
+        assert_eq!(texts_stopped(&stage).as_deref(), Some("1"), "{behaviour}: REDCap is told");
         suppressed(&stage).await?;
         assert!(stage.gateway.store.verify(None)?.is_ok(), "{behaviour}");
     }
@@ -338,7 +339,7 @@ async fn an_opt_out_that_only_twilio_knows_of_is_learned_from_its_refusal() -> R
     let line = stage.line(&id)?;
     assert_eq!(line.status, "failed");
     assert!(line.reason.unwrap_or_default().contains(OPTED_OUT));
-    assert_eq!(opt_outs(&stage, "sleep")?, 1);
+    assert_eq!((opt_outs(&stage, "sleep")?, texts_stopped(&stage).as_deref()), (1, Some("1")));
     suppressed(&stage).await
 }
 
