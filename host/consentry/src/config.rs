@@ -58,13 +58,21 @@ pub struct Unreadable {
 pub fn read(path: &Path, engine: &Arc<Engine>) -> miette::Result<Config> {
     let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
     let file = open(path)?;
+    let path_of_daemon = path.to_owned();
     let mut notes = Vec::new();
     let daemon = file.read(|top| daemon(top, &folder));
     let mut problems = file.problems();
     let mut projects = Vec::new();
-    for name in daemon.projects {
-        let path = folder.join(&name);
-        let file = open(&path)?;
+    for found in daemon.projects {
+        let path = folder.join(&found.value);
+        let file = match open(&path) {
+            Ok(file) => file,
+            Err(error) => {
+                let daemon = reread(&path_of_daemon, &found, &error);
+                problems.extend(daemon);
+                continue;
+            }
+        };
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
         let project = file.read(|top| project::read(top, &folder, engine, &mut notes));
         problems.extend(file.problems());
@@ -139,6 +147,17 @@ fn twice(projects: &[Project]) -> Vec<String> {
     twice
 }
 
+/// The names of the projects, for commands that need nothing else of them.
+pub fn project_names(path: &Path) -> miette::Result<Vec<String>> {
+    let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+    let daemon = open(path)?.read(|top| daemon(top, &folder));
+    let mut names = Vec::new();
+    for found in daemon.projects {
+        names.extend(open(&folder.join(found.value))?.read(|top| top.text("name")).map(|name| name.value));
+    }
+    Ok(names)
+}
+
 /// Only the database's place, for commands that need nothing else.
 pub fn database(path: &Path) -> miette::Result<PathBuf> {
     let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
@@ -160,7 +179,15 @@ struct Daemon {
     public_url: Option<String>,
     database: Option<String>,
     trigger_secret: Option<SecretString>,
-    projects: Vec<String>,
+    projects: Vec<reader::Found<String>>,
+}
+
+/// A project's file that cannot be read is a problem of the daemon's file, at the place that names it.
+fn reread(path: &Path, found: &reader::Found<String>, error: &Unreadable) -> Vec<Problem> {
+    let Ok(file) = open(path) else { return Vec::new() };
+    let help = "check that the file is there and that this user may read it".to_owned();
+    file.say(found.at.clone(), error.to_string(), Some(help));
+    file.problems()
 }
 
 fn daemon(top: &Section<'_>, folder: &Path) -> Daemon {
@@ -197,7 +224,7 @@ fn daemon(top: &Section<'_>, folder: &Path) -> Daemon {
         top.texts("projects"),
         "the projects' files, such as projects = [\"sleep.toml\"]",
     );
-    let projects = projects.unwrap_or_default().into_iter().map(|found| found.value).collect();
+    let projects = projects.unwrap_or_default();
     Daemon { listen, public_url, database, trigger_secret, projects }
 }
 

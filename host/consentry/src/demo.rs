@@ -132,7 +132,7 @@ impl Demo {
             study.name,
             study::TRIGGER_SECRET
         ));
-        let daemon = Daemon::start_on(listener, read, clock).map_err(|error| miette!("{error:#}"))?;
+        let daemon = Daemon::start_on(listener, read, clock).into_diagnostic()?;
         // The page was served a moment earlier; it shows the log as soon as there is one.
         let _ = handset.set((daemon.gateway.clone(), zone.clone()));
         Ok(Demo { sandbox, daemon, config, story: study.story, zone, folder })

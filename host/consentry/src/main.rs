@@ -164,14 +164,8 @@ async fn main() -> miette::Result<ExitCode> {
             let missing = format!("there is no held message `{id}`");
             commit(&config.config, Step::Release { id, why }, missing, help).await
         }
-        Command::Stop { config, project, why } => {
-            let step = Step::Stop { project: project.unwrap_or_default(), why: Some(why) };
-            commit(&config.config, step, String::new(), "").await
-        }
-        Command::Resume { config, project } => {
-            let step = Step::Stop { project: project.unwrap_or_default(), why: None };
-            commit(&config.config, step, String::new(), "").await
-        }
+        Command::Stop { config, project, why } => stop(&config.config, project, Some(why)).await,
+        Command::Resume { config, project } => stop(&config.config, project, None).await,
     }
 }
 
@@ -180,7 +174,7 @@ async fn serve(path: &Path) -> miette::Result<ExitCode> {
     let config = config::read(path, &engine)?;
     let public_url = config.public_url.clone();
     let names: Vec<_> = config.projects.iter().map(|project| project.name.clone()).collect();
-    let mut daemon = Daemon::start(config, Clock::System).await.map_err(|error| miette!("{error:#}"))?;
+    let mut daemon = Daemon::start(config, Clock::System).await.into_diagnostic()?;
     for name in names {
         tracing::info!(
             project = name,
@@ -191,7 +185,7 @@ async fn serve(path: &Path) -> miette::Result<ExitCode> {
     tracing::info!(address = %daemon.address, "Consentry is at work");
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted.into_diagnostic()?,
-        error = daemon.ended() => return Err(miette!("{error:#}")),
+        error = daemon.ended() => return Err(error).into_diagnostic(),
     }
     tracing::info!("stopping; what waits is in the database");
     Ok(ExitCode::SUCCESS)
@@ -255,10 +249,28 @@ async fn resolve_task(path: &Path, id: String, how: String) -> miette::Result<Ex
     commit(path, Step::Resolve { id, resolution: how }, missing, "`consentry tasks list` shows them").await
 }
 
+/// Stops sending, or goes on. A name that no project has would stop nothing, and say that it did.
+async fn stop(path: &Path, project: Option<String>, why: Option<String>) -> miette::Result<ExitCode> {
+    let names = config::project_names(path)?;
+    if let Some(project) = project.as_ref().filter(|project| !names.contains(project)) {
+        let help = format!("the projects are {}", names.join(", "));
+        return Err(miette!(help = help, "there is no project `{project}`"));
+    }
+    let what = project.as_ref().map_or_else(|| "every project".to_owned(), |name| format!("`{name}`"));
+    let done = if why.is_some() { "stopped" } else { "sending again" };
+    let step = Step::Stop { project: project.unwrap_or_default(), why };
+    open(path)?.commit(step).await.into_diagnostic()?;
+    writeln!(std::io::stdout().lock(), "{done}: {what}").into_diagnostic()?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Commits what a person decided. The daemon may be at work on the same database.
 async fn commit(path: &Path, step: Step, missing: String, help: &str) -> miette::Result<ExitCode> {
     match open(path)?.commit(step).await.into_diagnostic()? {
         Committed::Stale => Err(miette!(help = help.to_owned(), "{missing}")),
-        _ => Ok(ExitCode::SUCCESS),
+        _ => {
+            writeln!(std::io::stdout().lock(), "done").into_diagnostic()?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }

@@ -184,7 +184,7 @@ impl Known {
     fn senders(&self) -> Vec<carrier::Sender> {
         let account = &self.project.account;
         vec![carrier::Sender {
-            id: "default".into(),
+            id: crate::route::SENDER.into(),
             number: Some(account.number.expose().into()),
             kind: account.kind,
             channels: vec![Channel::Sms],

@@ -42,6 +42,9 @@ impl Gateway {
     }
 }
 
+/// The id of the one sender that a project has.
+pub(crate) const SENDER: &str = "default";
+
 fn given() -> Finding {
     Finding {
         rule: "channel-given".into(),
@@ -58,6 +61,12 @@ fn checked(plan: &Plan, occasion: &Occasion) -> Result<(), Reason> {
         return Err(Reason::new(
             "floor.method",
             "the routing policy chose a delivery method that is not enabled",
+        ));
+    }
+    if plan.sender.as_ref().is_some_and(|sender| sender != SENDER) {
+        return Err(Reason::new(
+            "floor.sender",
+            "the routing policy chose a sender that the project has not",
         ));
     }
     if is_own(occasion, &plan.to) {

@@ -19,8 +19,8 @@ use crate::vocabulary::channel;
 /// Messages that are sent at once.
 const AT_ONCE: u32 = 8;
 
-/// How long a claim lasts, in seconds: longer than a review and a submission can take.
-const LEASE: u32 = 120;
+/// How long a claim lasts, in seconds: longer than a review, with its three tries of REDCap, can take.
+const LEASE: u32 = 300;
 
 /// Refusals for the recipient's sake before a person must look.
 const ATTEMPTS: usize = 5;

@@ -45,6 +45,8 @@ enum Task {
 }
 
 fn main() -> Result<()> {
+    // Paths that are passed on are meant from where the command was given.
+    let here = std::env::current_dir().context("ask where the command was given")?;
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("find the workspace")?;
     std::env::set_current_dir(workspace).context("go to the workspace")?;
     match Cli::parse().command {
@@ -53,7 +55,8 @@ fn main() -> Result<()> {
             policies()?;
             step("building the daemon (the first time takes some minutes)");
             cargo(&["build", "--package", "consentry"])?;
-            run(Command::new(target().join("debug/consentry")).arg("demo").args(arguments))
+            let program = workspace.join(target()).join("debug/consentry");
+            run(Command::new(program).current_dir(here).arg("demo").args(arguments))
         }
         Task::Verify => verify(),
         Task::BenchPolicy { arguments } => {
@@ -75,6 +78,7 @@ fn verify() -> Result<()> {
     // Some tests run the program itself; and one failure must not hide the others.
     cargo(&["build", "--package", "consentry"])?;
     cargo(&["test", "--workspace", "--no-fail-fast"])?;
+    skipped();
     step("licenses, bans and sources of the dependencies");
     if Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|output| output.status.success())
     {
@@ -84,6 +88,19 @@ fn verify() -> Result<()> {
     } else {
         step("skipped: cargo-deny is not installed; `cargo install --locked cargo-deny` installs it");
         Ok(())
+    }
+}
+
+/// Tests say on their own output what they skip; cargo shows that only when they fail.
+fn skipped() {
+    let missing = |program: &str| Command::new(program).arg("--version").output().is_err();
+    if missing("chromium") || missing("chromedriver") {
+        step("skipped: the browser test, because chromium or chromedriver is not installed");
+    }
+    if std::env::var_os("CONSENTRY_CORPUS").is_none() {
+        step(
+            "skipped: the tests on a corpus of real inputs, because CONSENTRY_CORPUS does not name its folder",
+        );
     }
 }
 

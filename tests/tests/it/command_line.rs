@@ -63,7 +63,9 @@ fn somebody_elses_project_is_demonstrated_with_labelled_samples() -> Result<()> 
     let output = run(&["demo", "--script", "--policies", &policies, "--project", &project])?;
     let text = out(&output);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("PARTICIPANT OPTED OUT") && text.contains("ledger verify: ok"), "{text}");
+    for promised in ["SAMPLES, made for this demonstration", "PARTICIPANT OPTED OUT", "ledger verify: ok"] {
+        assert!(text.contains(promised), "lacks `{promised}`: {text}");
+    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use gateway::project::{
     ConsentFields, InvitationRule, Keywords, ParticipantFields, Policies, Project, TwilioAccount,
 };
 use gateway::vocabulary::Word;
-use gateway::wording::{Wording, WordingApproval};
+use gateway::wording::{Wording, WordingApproval, digest};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use policy::contract::settings::Value;
@@ -53,6 +53,14 @@ pub(super) fn read(
     let guarded = fields.as_ref().map_or_else(Vec::new, guarded);
     let policies =
         required_section(top, "policy", |section| policies(section, folder, engine, &guarded)).flatten();
+    for rule in invitations.iter().flatten() {
+        let known = |id: &String| wordings.iter().flatten().any(|wording| wording.id == *id);
+        if let Some(id) = rule.wording.as_ref().filter(|id| !known(id)) {
+            let sentence =
+                format!("the invitation `{}` names the wording `{id}`, which is not here", rule.id);
+            top.say(top.at.clone(), sentence, None);
+        }
+    }
     let (protocol, waiver) = protocol.map_or((None, None), |(protocol, waiver)| (protocol, waiver));
     let mut by_record: BTreeMap<String, Vec<Consent>> = BTreeMap::new();
     for (record, consent) in consents.into_iter().flatten() {
@@ -195,6 +203,9 @@ fn account(section: &Section<'_>, folder: &Path, region: &str) -> Option<TwilioA
     });
     let (request_inspector_off, full_account) = attested.unwrap_or_default();
     let (sid, token) = (sid?, token?);
+    if let (Some(key), None) = (&key, &key_secret) {
+        section.say(key.at.clone(), "an `api-key` needs its `api-secret`", None);
+    }
     let (user, secret, by_key) = match (key, key_secret) {
         (Some(key), Some(secret)) => (key.value, secret, true),
         _ => (sid.value.clone(), token.clone(), false),
@@ -339,15 +350,18 @@ fn wording(section: &Section<'_>, zone: &TimeZone, notes: &mut Vec<String>) -> O
         section.texts("purposes").unwrap_or_default().iter().filter_map(|f| word(section, f)).collect();
     let methods: Vec<DeliveryMethod> =
         section.texts("methods").unwrap_or_default().iter().filter_map(|f| word(section, f)).collect();
+    let now =
+        language.as_ref().zip(text.as_ref()).map(|(language, text)| digest(&language.value, &text.value));
+    let help = format!("the approved template's digest; that of this text is {}", now.unwrap_or_default());
     let approval = section.section("approval", |approval| {
-        let digest = approval.required("digest", approval.text("digest"), "the approved template's digest");
+        let approved_digest = approval.required("digest", approval.text("digest"), &help);
         let by = approval.required("by", approval.text("by"), "who recorded the approval");
         let approved =
             approval.required("approved", date(approval, "approved", zone), "the date of the approval");
         let expires = date(approval, "expires", zone);
         let identifiers = approval.texts("identifiers").unwrap_or_default();
         Some(WordingApproval {
-            digest: digest?.value,
+            digest: approved_digest?.value,
             by: by?.value,
             protocol: approval.text("protocol").map(|found| found.value),
             approved: approved?,
@@ -442,9 +456,9 @@ fn policy(
             return None;
         }
     };
-    let digest = policy::Digest::of(&bytes);
-    if let Some(pinned) = pinned.filter(|pinned| pinned.value != digest.as_str()) {
-        let help = format!("this component's digest is {digest}; pin that if you have reviewed it");
+    let actual = policy::Digest::of(&bytes);
+    if let Some(pinned) = pinned.filter(|pinned| pinned.value != actual.as_str()) {
+        let help = format!("this component's digest is {actual}; pin that if you have reviewed it");
         section.say(pinned.at, "the component is not the one that is pinned", help);
         return None;
     }

@@ -20,6 +20,9 @@ pub(super) async fn play(demo: &Demo) -> miette::Result<ExitCode> {
     let story = &demo.story;
     let handset = demo.sandbox.handset();
 
+    if let Some(samples) = story.samples {
+        say(&format!("\n{samples}"));
+    }
     heading("A participant is due for an invitation, and three policies decide");
     let invitation = wait(demo, "the invitation is delivered", |line| {
         line.record.as_deref() == Some(story.record.as_str())
@@ -75,9 +78,11 @@ pub(super) async fn play(demo: &Demo) -> miette::Result<ExitCode> {
     }
 
     heading("What became of everybody else");
-    for line in
-        lines(demo)?.iter().rev().filter(|line| line.purpose == "invitation" && line.status != "delivered")
-    {
+    for line in lines(demo)?.iter().rev().filter(|line| {
+        line.purpose == "invitation"
+            && line.status != "delivered"
+            && line.record.as_ref() != Some(&story.record)
+    }) {
         let reason = line.reason.as_deref().unwrap_or("");
         say(&format!("  record {}: {} — {reason}", line.record.as_deref().unwrap_or("?"), line.status));
     }

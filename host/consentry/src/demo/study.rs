@@ -38,6 +38,8 @@ pub struct Story {
     pub refuser: Option<(String, String)>,
     /// The fields of the survey, to answer what the page asks.
     pub fields: Vec<Field>,
+    /// What was made up for a project of somebody's own.
+    pub samples: Option<&'static str>,
 }
 
 /// A study to demonstrate.
@@ -197,6 +199,7 @@ when = \"[enrolled] = '1'\"
                 second_survey: "weekly_checkin".into(),
                 refuser: Some(("+16175550122".into(), "Por favor, no me escriban más".into())),
                 fields: vec![],
+                samples: None,
             },
             title: "Northfield Sleep Study".into(),
             region: "US".into(),
@@ -339,6 +342,9 @@ when = \"[enrolled] = '1'\"
                 second_survey,
                 refuser: number(1).map(|number| (number, "please stop texting me".into())),
                 fields,
+                samples: Some(
+                    "The records, consents and approvals below are SAMPLES, made for this demonstration.",
+                ),
             },
             title,
             region,

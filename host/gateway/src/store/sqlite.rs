@@ -66,6 +66,9 @@ pub enum StoreError {
         /// What.
         what: &'static str,
     },
+    /// The transaction failed: nothing of it is in the database.
+    #[error("write to the database, which took nothing; is its disk full?")]
+    NotTaken,
     /// The writer has ended.
     #[error("the database's writer has ended; the log says why")]
     Closed,
@@ -385,7 +388,6 @@ fn private(path: &Path) {
 fn settle(db: &mut Connection) -> Result<(), StoreError> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
-    db.pragma_update(None, "foreign_keys", true)?;
     db.busy_timeout(std::time::Duration::from_secs(10))?;
     let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match found {
@@ -420,7 +422,7 @@ fn write(db: &mut Connection, waiting: &mpsc::Receiver<(Step, Reply)>, clock: &C
                 // The transaction itself failed: nothing of the batch is in the database.
                 tracing::error!(%error, "the database took nothing");
                 for reply in replies {
-                    let _ = reply.send(Err(StoreError::Closed));
+                    let _ = reply.send(Err(StoreError::NotTaken));
                 }
             }
         }
