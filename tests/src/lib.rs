@@ -11,7 +11,6 @@ use consentry::{config, log};
 use gateway::store::Sqlite;
 use gateway::wording::digest;
 use gateway::{Clock, Gateway};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use policy::Engine;
 use sandbox::{Sandbox, SandboxConfig};
@@ -374,9 +373,4 @@ pub fn folder() -> Result<PathBuf> {
     let folder = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
-}
-
-/// An instant by its RFC 3339 text.
-pub fn at(text: &str) -> Result<Timestamp> {
-    Ok(text.parse()?)
 }

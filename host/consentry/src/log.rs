@@ -19,7 +19,7 @@ pub struct Line {
     pub project: String,
     /// The record.
     pub record: Option<String>,
-    /// When it last changed, RFC 3339.
+    /// When it last changed, on the clock of the zone that was asked for.
     pub when: String,
     /// Why there is a message.
     pub purpose: String,
@@ -150,6 +150,9 @@ pub fn text(lines: &[Line]) -> String {
         }
         for verdict in &line.decisions {
             let _ = writeln!(text, "    {}", decision(verdict));
+            for sentence in &verdict.because {
+                let _ = writeln!(text, "               {sentence}");
+            }
         }
         let _ = writeln!(text, "    message {}", line.id);
     }

@@ -25,7 +25,7 @@ use crate::outbox::{Message, NewMessage, Reason, State};
 use crate::project::Project;
 use crate::record::without_values;
 use crate::store::{Committed, Decided, Sqlite, Step, StoreError};
-use crate::{render, trigger};
+use crate::{mistakes, render, trigger};
 
 /// Seconds between two looks at everything: REDCap's records, the account.
 const SWEEP: u32 = 300;
@@ -35,7 +35,7 @@ const IN_A_ROW: u32 = 50;
 
 /// What may wake the gateway.
 #[derive(Debug, Default)]
-pub struct Wake {
+pub(crate) struct Wake {
     /// A message came in.
     pub(crate) inbox: Notify,
     /// A message is to be decided or sent.
@@ -98,8 +98,8 @@ impl Gateway {
         }
     }
 
-    /// Works until it is dropped. Inbound messages have a task of their own: however long the outbox is, an
-    /// opt-out does not wait.
+    /// Works until it is dropped. Inbound messages have a loop of their own beside the outbox's: however long
+    /// that is, an opt-out does not wait.
     pub async fn run(self: Arc<Self>) {
         let inbox = {
             let gateway = self.clone();
@@ -273,12 +273,25 @@ impl Gateway {
                     let (line, sentence) = (problem.line, &problem.sentence);
                     tracing::warn!(project = project.name, line, sentence, "the project XML");
                 }
+                self.tell(project, mistakes::mistakes(project, &model)).await;
                 project.set_model(model);
             }
             // REDCap answered, with something that is no project: what was known before stays in force.
             Err(error) => tracing::error!(project = project.name, %error, "the project XML cannot be read"),
         }
         Ok(())
+    }
+
+    /// Tells of mistakes in a project's settings: each is one task, however often it is seen.
+    async fn tell(&self, project: &Project, mistakes: Vec<String>) {
+        for sentence in mistakes {
+            tracing::error!(project = project.name, sentence, "the project's settings");
+            let cause = format!("settings/{}/{sentence}", project.name);
+            let ask = Step::Ask { kind: "wrong-setting", project: project.name.clone(), cause, sentence };
+            if let Err(error) = self.store.commit(ask).await {
+                tracing::error!(%error, "a task cannot be remembered; it is found again at the next sweep");
+            }
+        }
     }
 
     /// Does what there is to do, once around, and says how much that was.
@@ -523,8 +536,20 @@ fn keep(message: &Message, known: &Known, asked: Asked, decided: &mut Decided) {
     }
     for (index, effect) in asked.effects.into_iter().enumerate() {
         match effect {
+            Effect::Write(values) if values.iter().any(|value| value.place.instance != 1) => {
+                let sentence =
+                    "a policy asked to write to a repeat instance, and this version writes to none";
+                decided.refused.push(sentence.into());
+            }
             Effect::Write(values) => {
-                decided.writes.push(values.into_iter().map(|value| (value.field, value.value)).collect());
+                // Without an event, the occasion's own is meant.
+                let own = known.place().event_name().to_owned();
+                let mut by_event: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+                for value in values {
+                    let event = value.place.event.unwrap_or_else(|| own.clone());
+                    by_event.entry(event).or_default().push((value.field, value.value));
+                }
+                decided.writes.extend(by_event);
             }
             // A policy that answers each message with another would never end: what the floor holds for its
             // depth causes nothing more.

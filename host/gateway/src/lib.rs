@@ -22,6 +22,7 @@ mod gateway;
 mod inbox;
 mod interpret;
 pub mod ledger;
+mod mistakes;
 pub mod outbox;
 pub mod project;
 mod record;
@@ -36,5 +37,5 @@ pub mod webhooks;
 pub mod wording;
 
 pub use clock::Clock;
-pub use gateway::{Gateway, InviteError, Wake};
+pub use gateway::{Gateway, InviteError};
 pub use inbox::{Taken, Webhook};

@@ -19,7 +19,7 @@ pub struct Project {
     pub name: String,
     /// The REDCap project id, as policies see it.
     pub id: String,
-    /// Who may be asked about the study, for people: shown in HELP wordings by the study itself.
+    /// The study's name, for people.
     pub title: String,
     /// The REDCap API.
     pub redcap: redcap::Client,

@@ -47,7 +47,8 @@ impl Gateway {
         row.insert(model.record_id_field.clone(), Value::String(write.record.clone()));
         if model.longitudinal {
             let place = crate::facts::participant_place(project, &model);
-            row.insert("redcap_event_name".into(), Value::String(place.event_name().into()));
+            let event = write.event.clone().unwrap_or_else(|| place.event_name().into());
+            row.insert("redcap_event_name".into(), Value::String(event));
         }
         for (field, value) in &write.values {
             row.insert(column(field), Value::String(value.clone()));

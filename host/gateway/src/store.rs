@@ -108,14 +108,16 @@ pub enum Step {
         /// Why; none to go on.
         why: Option<String>,
     },
-    /// Something for the operator to know.
-    Note {
+    /// Something that a person must mend. The same cause is one task.
+    Ask {
         /// What kind of thing.
         kind: &'static str,
-        /// What it is about.
-        subject: String,
-        /// What happened.
-        public: Value,
+        /// The project.
+        project: String,
+        /// Names the task for ever.
+        cause: String,
+        /// What is wrong, and what to do.
+        sentence: String,
     },
     /// Adds to a figure.
     Count(&'static str),
@@ -138,8 +140,8 @@ pub struct Decided {
     pub reason: Option<Reason>,
     /// The decisions of the policies, in order.
     pub decisions: Vec<DecisionRow>,
-    /// Writes to REDCap that a policy asked for: field and value.
-    pub writes: Vec<Vec<(String, String)>>,
+    /// Writes to REDCap that a policy asked for: the event, and fields with their values.
+    pub writes: Vec<(String, Vec<(String, String)>)>,
     /// Messages that a policy asked for.
     pub messages: Vec<NewMessage>,
     /// What a policy asked for and does not get, for the ledger.
@@ -320,6 +322,8 @@ pub struct WriteBack {
     pub project: String,
     /// The record.
     pub record: String,
+    /// The event; none for where the fields about the participant stand.
+    pub event: Option<String>,
     /// Fields and values.
     pub values: Vec<(String, String)>,
     /// How often it was tried.

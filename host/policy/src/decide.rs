@@ -168,6 +168,21 @@ pub enum Ended {
     },
 }
 
+impl Request {
+    /// Whether it is about a record.
+    pub(crate) fn has_record(&self) -> bool {
+        match self {
+            Request::Choose(occasion)
+            | Request::Render(occasion, _)
+            | Request::Ask(occasion, ..)
+            | Request::Review(occasion, ..) => {
+                occasion.participant.as_ref().is_some_and(|participant| participant.record.is_some())
+            }
+            Request::Interpret(_) => false,
+        }
+    }
+}
+
 impl Ended {
     /// The outcome as one word, for metrics and for the ledger.
     pub fn kind(&self) -> &'static str {
@@ -233,6 +248,8 @@ pub(crate) struct Deciding {
     pub(crate) transcript: Vec<Exchange>,
     pub(crate) effects: Vec<Effect>,
     pub(crate) log: Vec<String>,
+    /// Whether the decision is about a record, to which something can be written.
+    pub(crate) has_record: bool,
     calls: u32,
     data: usize,
     limits: Limits,
@@ -296,6 +313,7 @@ pub(crate) fn decide(
     settings: &Arc<Settings>,
     grants: &Arc<Grants>,
     facts: Arc<dyn Facts>,
+    has_record: bool,
     run: impl FnOnce(&mut Store<Deciding>) -> wasmtime::Result<Result<Reply, String>>,
 ) -> Decision {
     let _place = engine.place();
@@ -308,6 +326,7 @@ pub(crate) fn decide(
             transcript: Vec::new(),
             effects: Vec::new(),
             log: Vec::new(),
+            has_record,
             calls: 0,
             data: 0,
             limits,

@@ -71,7 +71,7 @@ impl std::fmt::Debug for Engine {
 pub enum EngineError {
     /// Wasmtime refused the configuration, or the machine cannot give the address space.
     #[error(
-        "set up the policy engine; it reserves 4 GiB of address space for each of {INSTANCES} instances, which \
+        "set up the policy engine; it reserves 4 GiB of address space for each of {INSTANCES} instances' memories, which \
          `ulimit -v` must allow"
     )]
     Configuration(#[source] wasmtime::Error),

@@ -60,6 +60,9 @@ impl redcap::Host for Deciding {
 impl redcap_write::Host for Deciding {
     fn write(&mut self, values: Vec<FieldValue>) -> wasmtime::Result<Result<(), redcap_write::Error>> {
         self.count()?;
+        if !self.has_record {
+            return Ok(Err(redcap_write::Error::NoRecord));
+        }
         if let Some(value) = values.iter().find(|value| !self.grants.may_write(&value.field)) {
             return Ok(Err(redcap_write::Error::NotGranted(value.field.clone())));
         }

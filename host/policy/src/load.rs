@@ -8,7 +8,7 @@ use wasmtime::Store;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::check::{self, Mismatch};
-use crate::contract::declarations::{Description, SettingKind};
+use crate::contract::declarations::{Description, Problem, SettingKind};
 use crate::contract::settings::Value;
 use crate::contract::types::Finding;
 use crate::contract::{self, reviewer, router, shared};
@@ -93,7 +93,7 @@ impl Grant {
     }
 }
 
-/// What an operator grants a policy. What a component imports and what it is granted must agree.
+/// What an operator grants a policy. Everything that a component imports must be granted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
     /// The interfaces.
@@ -175,6 +175,9 @@ pub enum LoadError {
     /// It failed when it was asked what it is.
     #[error("asked to describe itself, {0}")]
     Describe(Ended),
+    /// It failed when it was asked to check its settings.
+    #[error("asked to check its settings, {0}")]
+    CheckSettings(Ended),
     /// Its settings are wrong.
     #[error("its settings are wrong: {}", sentences(.0))]
     Settings(Vec<SettingProblem>),
@@ -183,6 +186,13 @@ pub enum LoadError {
 fn sentences(problems: &[SettingProblem]) -> String {
     let sentences: Vec<_> = problems.iter().map(|p| format!("`{}`: {}", p.setting, p.sentence)).collect();
     sentences.join("; ")
+}
+
+/// An instance of each world, for the interface that all of them export.
+enum About {
+    Routing(contract::routing::Routing),
+    Template(contract::template::Template),
+    Compliance(contract::compliance::Compliance),
 }
 
 enum Pre {
@@ -298,7 +308,7 @@ impl Policy {
 
     /// Takes a decision. It blocks for as long as the decision takes, which the limits bound.
     pub fn decide(&self, request: &Request, facts: Arc<dyn Facts>) -> Decision {
-        self.run(facts, |store| {
+        self.run(facts, request.has_record(), |store| {
             let reply = match (&self.pre, request) {
                 (Pre::Routing(pre), Request::Choose(occasion)) => {
                     let world = pre.instantiate(&mut *store)?;
@@ -335,9 +345,10 @@ impl Policy {
     fn run(
         &self,
         facts: Arc<dyn Facts>,
+        has_record: bool,
         run: impl FnOnce(&mut Store<Deciding>) -> wasmtime::Result<Result<Reply, String>>,
     ) -> Decision {
-        decide(&self.engine, self.limits, &self.settings, &self.grants, facts, run)
+        decide(&self.engine, self.limits, &self.settings, &self.grants, facts, has_record, run)
     }
 
     /// Every rule that a reply cites must be declared, so that the rule book is complete.
@@ -351,23 +362,40 @@ impl Policy {
     }
 
     fn describe(&self) -> Result<Description, LoadError> {
-        let mut description = None;
-        let decision = self.run(Arc::new(Nothing), |store| {
-            let described = match &self.pre {
-                Pre::Routing(pre) => {
-                    pre.instantiate(&mut *store)?.consentry_policy_about().call_describe(store)?
-                }
-                Pre::Template(pre) => {
-                    pre.instantiate(&mut *store)?.consentry_policy_about().call_describe(store)?
-                }
-                Pre::Compliance(pre) => {
-                    pre.instantiate(&mut *store)?.consentry_policy_about().call_describe(store)?
-                }
+        self.about(|about, store| match about {
+            About::Routing(world) => world.consentry_policy_about().call_describe(store),
+            About::Template(world) => world.consentry_policy_about().call_describe(store),
+            About::Compliance(world) => world.consentry_policy_about().call_describe(store),
+        })
+        .map_err(LoadError::Describe)
+    }
+
+    fn check_settings(&self) -> Result<Vec<Problem>, LoadError> {
+        self.about(|about, store| match about {
+            About::Routing(world) => world.consentry_policy_about().call_check_settings(store),
+            About::Template(world) => world.consentry_policy_about().call_check_settings(store),
+            About::Compliance(world) => world.consentry_policy_about().call_check_settings(store),
+        })
+        .map_err(LoadError::CheckSettings)
+    }
+
+    /// Calls the interface that every world exports, within the same limits as a decision.
+    fn about<T>(
+        &self,
+        call: impl FnOnce(&About, &mut Store<Deciding>) -> wasmtime::Result<T>,
+    ) -> Result<T, Ended> {
+        let mut answer = None;
+        let decision = self.run(Arc::new(Nothing), false, |store| {
+            let about = match &self.pre {
+                Pre::Routing(pre) => About::Routing(pre.instantiate(&mut *store)?),
+                Pre::Template(pre) => About::Template(pre.instantiate(&mut *store)?),
+                Pre::Compliance(pre) => About::Compliance(pre.instantiate(&mut *store)?),
             };
-            description = Some(described);
-            Ok(Err("described".into()))
+            answer = Some(call(&about, store)?);
+            // The answer is of no world's own interface, so it does not go by the decision.
+            Ok(Err(String::new()))
         });
-        description.ok_or(LoadError::Describe(decision.ended))
+        answer.ok_or(decision.ended)
     }
 
     /// Compares the settings with the declared ones, fills in the defaults, and lets the policy check them.
@@ -405,27 +433,11 @@ impl Policy {
         }
         self.settings_digest = digest(&settled);
         self.settings = Arc::new(settled);
-        let mut found = None;
-        let decision = self.run(Arc::new(Nothing), |store| {
-            let problems = match &self.pre {
-                Pre::Routing(pre) => {
-                    pre.instantiate(&mut *store)?.consentry_policy_about().call_check_settings(store)?
-                }
-                Pre::Template(pre) => {
-                    pre.instantiate(&mut *store)?.consentry_policy_about().call_check_settings(store)?
-                }
-                Pre::Compliance(pre) => {
-                    pre.instantiate(&mut *store)?.consentry_policy_about().call_check_settings(store)?
-                }
-            };
-            found = Some(problems);
-            Ok(Err("checked".into()))
-        });
-        let found = found.ok_or(LoadError::Describe(decision.ended))?;
+        let found = self.check_settings()?;
         if found.is_empty() {
             return Ok(());
         }
-        let problem = |p: contract::declarations::Problem| SettingProblem {
+        let problem = |p: Problem| SettingProblem {
             setting: p.setting,
             item: p.item,
             sentence: p.sentence,

@@ -50,6 +50,19 @@ async fn a_condition_that_becomes_true_is_one_occasion_however_often_it_is_seen(
 }
 
 #[tokio::test]
+async fn a_survey_or_a_field_that_redcap_has_not_is_a_task_and_not_silence() -> Result<()> {
+    let invitations =
+        "[[invitation]]\nid = \"diary\"\nsurvey = \"sleep_dairy\"\nwhen = \"[enroled] = '1'\"\n";
+    let stage = Stage::with(&[Play { invitations: invitations.into(), ..Play::default() }]).await?;
+    stage.gateway.sweep().await;
+    let told: Vec<_> = stage.gateway.store.tasks()?.into_iter().map(|task| task.sentence).collect();
+    assert_eq!(told.len(), 2, "each once: {told:#?}");
+    assert!(told.iter().any(|sentence| sentence.contains("`sleep_dairy`")), "{told:#?}");
+    assert!(told.iter().any(|sentence| sentence.contains("`enroled`")), "{told:#?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_completed_survey_wakes_the_gateway_and_is_not_invited_to_again() -> Result<()> {
     let invitations = "[[invitation]]\nid = \"check-in\"\nsurvey = \"weekly_checkin\"\n\
                        when = \"[sleep_diary_complete] = '2'\"\n";

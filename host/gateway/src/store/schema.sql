@@ -1,5 +1,6 @@
--- The message is the outbox row: one table, one truth. Its private columns (address, draft) hold a phone
--- number and a body; nothing else in the database but `inbound` and the ledger's private parts does.
+-- The message is the outbox row: one table, one truth. Numbers are in `number` and `address`, a body is in
+-- `draft`. Beside this table, `inbound`, `opt_out`, `phone`, `task` and the ledger's private parts hold
+-- numbers or bodies, and `write_back` holds values.
 CREATE TABLE message (
     id TEXT PRIMARY KEY,
     occasion TEXT NOT NULL UNIQUE,
@@ -76,6 +77,7 @@ CREATE TABLE write_back (
     cause TEXT NOT NULL UNIQUE,
     project TEXT NOT NULL,
     record TEXT NOT NULL,
+    event TEXT,
     field_values TEXT NOT NULL,
     state TEXT NOT NULL,
     tries INTEGER NOT NULL,
@@ -101,7 +103,7 @@ CREATE INDEX task_number ON task (number) WHERE resolved IS NULL;
 -- Projects that the operator stopped, and why. '' stops them all.
 CREATE TABLE stop (project TEXT PRIMARY KEY, at INTEGER NOT NULL, why TEXT NOT NULL) STRICT;
 
--- Figures that outlive a restart: rejected signatures, the last sweep.
+-- Figures that outlive a restart: rejected signatures.
 CREATE TABLE figure (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 
 -- Append-only. A row commits to its private part by an HMAC under a key of its own, so the private part and

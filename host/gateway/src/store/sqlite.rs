@@ -271,15 +271,23 @@ impl Sqlite {
     pub fn write_backs(&self, now: u32, limit: u32) -> Result<Vec<WriteBack>, StoreError> {
         self.read(|db| {
             let mut query = db.prepare_cached(
-                "SELECT id, project, record, field_values, tries FROM write_back \
+                "SELECT id, project, record, event, field_values, tries FROM write_back \
                  WHERE state = 'new' AND look_at <= ?1 ORDER BY look_at, id LIMIT ?2",
             )?;
             let rows = query.query_map([now, limit], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, String>(3)?, row.get(4)?))
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get::<_, String>(4)?,
+                    row.get(5)?,
+                ))
             })?;
             rows.map(|row| {
-                let (id, project, record, values, tries) = row?;
-                Ok(WriteBack { id, project, record, values: read_json(&values, "write-back")?, tries })
+                let (id, project, record, event, values, tries) = row?;
+                let values = read_json(&values, "write-back")?;
+                Ok(WriteBack { id, project, record, event, values, tries })
             })
             .collect()
         })
@@ -478,8 +486,8 @@ impl Writing<'_> {
             Step::Resolve { id, resolution } => self.resolve(&id, &resolution),
             Step::Release { id, why } => self.release(&id, &why),
             Step::Stop { project, why } => self.stop(&project, why.as_deref()),
-            Step::Note { kind, subject, public } => {
-                self.ledger(kind, &subject, &public, None)?;
+            Step::Ask { kind, project, cause, sentence } => {
+                self.plan_task(kind, &project, &cause, None, &sentence)?;
                 Ok(Committed::Done)
             }
             Step::Count(name) => {
@@ -569,9 +577,10 @@ impl Writing<'_> {
             self.plan_task("held-message", &message.new.project, &cause, None, sentence)?;
         }
         if let Some(record) = &message.new.record {
-            for (index, values) in decided.writes.iter().enumerate() {
-                let cause = format!("{}/{}/{index}", decided.id, decided.version);
-                self.plan_write(&cause, &message.new.project, record, values)?;
+            for (event, values) in &decided.writes {
+                // By attempt, not by version: a message that is decided again writes the same once.
+                let cause = format!("{}/{}/{event}", decided.id, message.attempts.len());
+                self.plan_write(&cause, &message.new.project, record, Some(event), values)?;
             }
         }
         self.plan(decided.messages)?;
@@ -834,7 +843,7 @@ impl Writing<'_> {
             self.plan_task(kind, &project, &understood.sid, Some(&phone), sentence)?;
         }
         for (index, (record, values)) in understood.writes.iter().enumerate() {
-            self.plan_write(&format!("{}/{index}", understood.sid), &project, record, values)?;
+            self.plan_write(&format!("{}/{index}", understood.sid), &project, record, None, values)?;
         }
         self.plan(understood.messages)?;
         Ok(Committed::Done)
@@ -935,7 +944,7 @@ impl Writing<'_> {
     ) -> Result<Committed, StoreError> {
         for (record, at) in records {
             let cause = format!("opt-out/{project}/{record}/{at}");
-            self.plan_write(&cause, project, record, &[(field.into(), "1".into())])?;
+            self.plan_write(&cause, project, record, None, &[(field.into(), "1".into())])?;
         }
         Ok(Committed::Done)
     }
@@ -952,10 +961,10 @@ impl Writing<'_> {
             .optional()?;
         let Some(phone) = resolved else { return Ok(Committed::Stale) };
         self.ledger("task-resolved", id, &json!({ "resolution": resolution }), None)?;
-        // What was held only until a person had read a text is decided again.
-        let held =
-            "WHERE address = ?1 AND state = 'held' AND json_extract(reason, '$.rule') = 'floor.unclear'";
-        for message in messages(self.db, held, params![phone])? {
+        // What waited only until a person had read a text is decided at once.
+        let waiting =
+            "WHERE address = ?1 AND state = 'deferred' AND json_extract(reason, '$.rule') = 'floor.unclear'";
+        for message in messages(self.db, waiting, params![phone])? {
             self.advance(&message, State::Deferred, self.now, message.reason.as_ref())?;
         }
         Ok(Committed::Done)
@@ -1055,19 +1064,23 @@ impl Writing<'_> {
         cause: &str,
         project: &str,
         record: &str,
+        event: Option<&str>,
         values: &[(String, String)],
     ) -> Result<(), StoreError> {
-        // A later word about the same field replaces one that REDCap has not taken yet.
-        let field = values.first().map(|(field, _)| field);
+        // A later word about a field replaces one that REDCap has not taken yet: "stopped" must not arrive
+        // after "started again".
+        if let [(field, _)] = values {
+            self.db.execute(
+                "UPDATE write_back SET state = 'replaced' WHERE project = ?1 AND record = ?2 AND event IS ?3 \
+                 AND state = 'new' AND json_array_length(field_values) = 1 \
+                 AND json_extract(field_values, '$[0][0]') = ?4",
+                params![project, record, event, field],
+            )?;
+        }
         self.db.execute(
-            "UPDATE write_back SET state = 'replaced' WHERE project = ?1 AND record = ?2 AND state = 'new' \
-             AND json_extract(field_values, '$[0][0]') = ?3",
-            params![project, record, field],
-        )?;
-        self.db.execute(
-            "INSERT INTO write_back (id, cause, project, record, field_values, state, tries, look_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, 'new', 0, ?6) ON CONFLICT (cause) DO NOTHING",
-            params![self.id()?, cause, project, record, json(&values), self.now],
+            "INSERT INTO write_back (id, cause, project, record, event, field_values, state, tries, look_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'new', 0, ?7) ON CONFLICT (cause) DO NOTHING",
+            params![self.id()?, cause, project, record, event, json(&values), self.now],
         )?;
         Ok(())
     }

@@ -1,0 +1,62 @@
+//! What of a project's settings does not exist in REDCap. It would otherwise do nothing, for ever, without a
+//! word: an invitation to a misspelt survey is never due.
+
+use redcap::logic;
+
+use crate::project::Project;
+
+/// Each mistake as a sentence that says what to mend.
+pub(crate) fn mistakes(project: &Project, model: &redcap::Project) -> Vec<String> {
+    let mut found = Vec::new();
+    for rule in &project.invitations {
+        let id = &rule.id;
+        if model.survey(&rule.survey).is_none() {
+            found.push(format!(
+                "the invitation `{id}` names `{}`, which is not a survey of the project",
+                rule.survey
+            ));
+        }
+        if let Some(event) = rule.event.as_ref().filter(|event| model.event(event).is_none()) {
+            found.push(format!("the invitation `{id}` names the event `{event}`, which the project has not"));
+        }
+        let Ok(condition) = logic::parse(&rule.when) else { continue };
+        for reference in condition.references() {
+            if !reference.is_smart() && !is_field(model, &reference.name) {
+                found.push(format!(
+                    "the condition of the invitation `{id}` names the field `{}`, which the project has not",
+                    reference.name
+                ));
+            }
+        }
+    }
+    let fields = &project.fields;
+    let consent =
+        fields.consent.iter().flat_map(|c| std::iter::once(&c.given).chain(&c.withdrawn).chain(&c.phone));
+    let named = [
+        &fields.phone,
+        &fields.email,
+        &fields.preference,
+        &fields.language,
+        &fields.time_zone,
+        &fields.opt_out,
+    ];
+    for field in named.into_iter().flatten().chain(consent) {
+        if !is_field(model, field) {
+            found.push(format!(
+                "the settings of the participant name the field `{field}`, which the project has not"
+            ));
+        }
+    }
+    if let Some(event) = fields.event.as_ref().filter(|event| model.event(event).is_none()) {
+        found.push(format!(
+            "the settings of the participant name the event `{event}`, which the project has not"
+        ));
+    }
+    found
+}
+
+fn is_field(model: &redcap::Project, name: &str) -> bool {
+    model.field(name).is_some()
+        || model.status_of(name).is_some()
+        || name.eq_ignore_ascii_case(&model.record_id_field)
+}
