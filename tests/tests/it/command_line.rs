@@ -155,3 +155,41 @@ async fn a_wording_that_was_changed_is_held_and_its_new_digest_is_told() -> Resu
     assert!(notes.iter().any(|note| note.contains(&digest("en", &text))), "{notes:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn the_operator_stops_a_project_by_its_name_and_no_other_name_stops_anything() -> Result<()> {
+    let stage = Stage::new().await?;
+    let config = stage.config.display().to_string();
+    let mistyped = run(&["stop", "slep", "--why", "a test", "--config", &config])?;
+    assert!(!mistyped.status.success());
+    let told = String::from_utf8_lossy(&mistyped.stderr).into_owned();
+    assert!(told.contains("there is no project `slep`") && told.contains("sleep"), "{told}");
+    let stopped = run(&["stop", "sleep", "--why", "a test", "--config", &config])?;
+    assert_eq!(out(&stopped), "stopped: `sleep`\n");
+    let id = stage.invite("sleep", "1").await?;
+    assert_eq!((stage.line(&id)?.status.as_str(), stage.received(BEN)), ("deferred", 0));
+    assert!(run(&["resume", "sleep", "--config", &config])?.status.success());
+    stage.later(60).await?;
+    assert_eq!(stage.received(BEN), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_held_message_is_a_task_and_is_decided_again_when_it_is_released() -> Result<()> {
+    let stage = Stage::new().await?;
+    let id = stage.invite("sleep", "5").await?;
+    assert_eq!(stage.line(&id)?.status, "held");
+    let config = stage.config.display().to_string();
+    let tasks = out(&run(&["tasks", "list", "--config", &config])?);
+    assert!(tasks.contains("held-message") && tasks.contains("no consent"), "{tasks}");
+    let consent = [("text_consent", "1"), ("text_consent_date", "2026-11-24")];
+    stage.sandbox.redcap().save_form("5", "enrolment", None, 1, &consent).await;
+    let released = run(&["release", &id, "--why", "consent was documented", "--config", &config])?;
+    assert!(released.status.success(), "{}", String::from_utf8_lossy(&released.stderr));
+    stage.settle().await?;
+    stage.until(&id, "delivered").await?;
+    assert!(out(&run(&["tasks", "list", "--config", &config])?).is_empty());
+    let again = run(&["release", &id, "--why", "again", "--config", &config])?;
+    assert!(!again.status.success());
+    Ok(())
+}
