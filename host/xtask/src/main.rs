@@ -54,14 +54,14 @@ fn main() -> Result<()> {
         Task::Demo { arguments } => {
             policies()?;
             step("building the daemon (the first time takes some minutes)");
-            cargo(&["build", "--package", "consentry"])?;
+            programs()?;
             let program = workspace.join(target()).join("debug/consentry");
             run(Command::new(program).current_dir(here).arg("demo").args(arguments))
         }
         Task::Verify => verify(),
         Task::BenchPolicy { arguments } => {
             policies()?;
-            cargo(&["build", "--package", "tests", "--bin", "bench-policy"])?;
+            programs()?;
             run(Command::new(target().join("debug/bench-policy")).args(arguments))
         }
     }
@@ -76,7 +76,7 @@ fn verify() -> Result<()> {
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
     step("tests");
     // Some tests run the program itself; and one failure must not hide the others.
-    cargo(&["build", "--package", "consentry"])?;
+    programs()?;
     cargo(&["test", "--workspace", "--no-fail-fast"])?;
     skipped();
     step("licenses, bans and sources of the dependencies");
@@ -89,6 +89,12 @@ fn verify() -> Result<()> {
         step("skipped: cargo-deny is not installed; `cargo install --locked cargo-deny` installs it");
         Ok(())
     }
+}
+
+/// Builds the programs. They are built as a part of the whole workspace, as the tests are: built alone, their
+/// dependencies would have fewer features and be compiled a second time.
+fn programs() -> Result<()> {
+    cargo(&["build", "--workspace", "--bins"])
 }
 
 /// Tests say on their own output what they skip; cargo shows that only when they fail.
