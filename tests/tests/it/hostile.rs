@@ -63,7 +63,7 @@ const TEMPLATE: [Case; 13] = [
     ("template", "many-pieces", "held", "policy.bad-answer", "the template policy"),
     ("template", "long-text", "held", "send.content", "1600"),
     ("template", "no-opt-out", "suppressed", "opt-out-wording", "does not say how to opt out"),
-    ("template", "measure-forever", "held", "policy.too-many-calls", "the template policy"),
+    ("template", "measure-forever", "held", "policy.too-much-data", "the template policy"),
     ("template", "loop-forever", "held", "policy.out-of-fuel", "the template policy"),
     ("template", "trap", "held", "policy.trapped", "the template policy"),
 ];
