@@ -224,6 +224,13 @@ impl<'a> Reading<'a> {
                 self.problem(format!("an attribute of `<{}>` is broken and was left out", start.name().0));
                 continue;
             };
+            if !is_name(attribute.key.0) {
+                self.problem(format!(
+                    "an attribute of `<{}>` has no proper name and was left out",
+                    start.name().0
+                ));
+                continue;
+            }
             // Not normalised: a line break in a condition or a message is part of it.
             let value = unescape(&attribute.value)
                 .map_or_else(|_| attribute.value.to_string(), std::borrow::Cow::into_owned);
@@ -743,4 +750,11 @@ fn alert(mut from: Attributes) -> Alert {
         send_on: take(from_, "cron_send_email_on"),
         settings: rest(from),
     }
+}
+
+/// Whether this can be written again as an attribute's name. What is damaged in a file can read as a name
+/// with quotes in it.
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '-' | '.');
+    name.chars().all(plain) && name.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
