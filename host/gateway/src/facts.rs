@@ -164,7 +164,7 @@ impl Known {
             ))
         })?;
         let place = Place { event: Some(event), instrument: self.place().instrument, instance };
-        let context = Context { project: &self.model, record, place: &place, now: self.civil() };
+        let context = Context::new(&self.model, record, &place, self.civil());
         Ok(match logic::evaluate(&expression, &context) {
             logic::Value::Blank => asked::LogicValue::Blank,
             logic::Value::Number(number) => asked::LogicValue::Number(number),

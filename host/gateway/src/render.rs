@@ -66,7 +66,7 @@ fn fill(known: &Known, template: &str) -> Result<(String, Vec<Filling>, Vec<Stri
     let nobody = Record::new("");
     let record = known.record.as_deref().unwrap_or(&nobody);
     let place = known.place();
-    let context = Context { project: &known.model, record, place: &place, now: known.civil() };
+    let context = Context::new(&known.model, record, &place, known.civil());
     let link = |wanted: &redcap::pipe::LinkRequest| {
         let own = known.survey.as_ref()?;
         let same = wanted.instrument.as_ref().is_none_or(|instrument| *instrument == own.instrument);

@@ -29,7 +29,7 @@ fn invitation(
     let place = Place::of(model, event.unwrap_or(redcap::project::CLASSIC_EVENT), &rule.survey, 1);
     // A condition that cannot be read was refused when the configuration was read.
     let condition = logic::parse(&rule.when).ok()?;
-    let context = Context { project: model, record, place: &place, now: civil(now, project) };
+    let context = Context::new(model, record, &place, civil(now, project));
     if !logic::evaluate(&condition, &context).is_true() {
         return None;
     }

@@ -85,7 +85,7 @@ mod tests {
             let record = Record::new("1");
             let place = Place::at("baseline_arm_1");
             let now = "2026-11-23T10:00:00".parse().unwrap();
-            let context = Context { project: &project, record: &record, place: &place, now };
+            let context = Context::new(&project, &record, &place, now);
             match logic::parse(&text) {
                 Ok(expression) => {
                     let _ = logic::evaluate(&expression, &context);

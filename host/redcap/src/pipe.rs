@@ -310,7 +310,7 @@ mod tests {
         record.set_checkbox("symptoms", "-99", &base, true);
         record.set("systolic", &Place::of(&project, "baseline_arm_1", "bp", 2), "140");
         let now = "2026-11-23T10:00:00".parse().unwrap();
-        let context = Context { project: &project, record: &record, place: &base, now };
+        let context = Context::new(&project, &record, &base, now);
         pipe(template, &context, &|request| match request.kind {
             LinkKind::Survey => Some(format!(
                 "https://x.org/?s={}@{}",
@@ -386,7 +386,7 @@ mod tests {
         record.set("first_name", &base, "Ann");
         record.set("age", &base, "40");
         let now = "2026-11-23T10:00:00".parse().unwrap();
-        let context = Context { project: &project, record: &record, place: &base, now };
+        let context = Context::new(&project, &record, &base, now);
         assert_eq!(pipe_without_identifiers("[first_name] [age]", &context, &|_| None).text, "______ 40");
     }
 

@@ -3,6 +3,9 @@
 //! The names of the settings follow the project XML, because that is where a study's staff meet them.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
+
+use hashbrown::HashMap;
 
 use crate::record::Record;
 
@@ -22,7 +25,7 @@ pub struct Project {
     pub events: Vec<Event>,
     pub instruments: Vec<Instrument>,
     /// In the order of the data dictionary, without the `<instrument>_complete` fields.
-    pub fields: Vec<Field>,
+    pub fields: Fields,
     pub form_events: Vec<FormEvent>,
     pub repeating: Vec<Repeating>,
     pub surveys: Vec<Survey>,
@@ -60,7 +63,7 @@ impl Project {
     /// The field of this name. Case is ignored, as REDCap ignores it.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Field> {
-        self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))
+        self.fields.named(name)
     }
 
     #[must_use]
@@ -119,6 +122,71 @@ impl Project {
     }
 }
 
+/// The fields of a project, in order, each to be found by its name. Of two with the same name the
+/// first is found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Fields {
+    list: Vec<Field>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Fields {
+    pub fn push(&mut self, field: Field) {
+        self.by_name.entry(field.name.to_ascii_lowercase()).or_insert(self.list.len());
+        self.list.push(field);
+    }
+
+    /// The field of this name, whatever the case.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Field> {
+        let at = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            self.by_name.get(&name.to_ascii_lowercase())
+        } else {
+            self.by_name.get(name)
+        };
+        at.map(|&at| &self.list[at])
+    }
+}
+
+impl Deref for Fields {
+    type Target = [Field];
+
+    fn deref(&self) -> &[Field] {
+        &self.list
+    }
+}
+
+impl FromIterator<Field> for Fields {
+    fn from_iter<I: IntoIterator<Item = Field>>(fields: I) -> Self {
+        let mut all = Self::default();
+        fields.into_iter().for_each(|field| all.push(field));
+        all
+    }
+}
+
+impl<'a> IntoIterator for &'a Fields {
+    type Item = &'a Field;
+    type IntoIter = std::slice::Iter<'a, Field>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.iter()
+    }
+}
+
+/// The line of a file on which something was defined, counted from 1; 0 if it came from no file.
+///
+/// Two projects are equal wherever their parts stand, so all lines are equal.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Line(pub usize);
+
+impl PartialEq for Line {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Line {}
+
 /// A point in a study's timeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
@@ -170,6 +238,7 @@ pub struct Field {
     pub matrix_group: Option<String>,
     /// Everything else the file says about it, by attribute name.
     pub settings: BTreeMap<String, String>,
+    pub line: Line,
 }
 
 impl Field {
@@ -322,6 +391,7 @@ pub struct Survey {
     pub expiration: Option<String>,
     /// Every other setting, by attribute name.
     pub settings: BTreeMap<String, String>,
+    pub line: Line,
 }
 
 /// When something becomes due: a completed survey, a condition, or both.
@@ -352,6 +422,7 @@ pub struct QueueRow {
     /// Whether the survey opens by itself after the one before it.
     pub auto_start: bool,
     pub condition: Condition,
+    pub line: Line,
 }
 
 /// An automated survey invitation: what REDCap would send by itself when a condition becomes true.
@@ -376,6 +447,7 @@ pub struct AutomatedInvitation {
     pub reeval_before_send: bool,
     /// Every other setting, by attribute name.
     pub settings: BTreeMap<String, String>,
+    pub line: Line,
 }
 
 /// When a due message goes out, on the server's wall clock.
@@ -422,6 +494,7 @@ pub struct Alert {
     pub send_on: String,
     /// Every other setting, by attribute name.
     pub settings: BTreeMap<String, String>,
+    pub line: Line,
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use hashbrown::HashMap;
 use serde_json::{Map, Value};
 
 use crate::project::{CLASSIC_EVENT, Field, FieldKind, Project};
@@ -54,11 +55,29 @@ impl Place {
         }
     }
 
-    fn key(&self) -> Self {
-        Self {
-            event: Some(self.event_name().to_owned()),
-            instrument: self.instrument.clone(),
+    pub(crate) fn spot(&self) -> Spot<'_> {
+        Spot {
+            event: self.event_name(),
+            instrument: self.instrument.as_deref(),
             instance: self.instance.max(1),
+        }
+    }
+}
+
+/// A place that borrows its names, so that looking a value up allocates nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Spot<'a> {
+    pub(crate) event: &'a str,
+    pub(crate) instrument: Option<&'a str>,
+    pub(crate) instance: u32,
+}
+
+impl Spot<'_> {
+    pub(crate) fn to_place(self) -> Place {
+        Place {
+            event: Some(self.event.to_owned()),
+            instrument: self.instrument.map(str::to_owned),
+            instance: self.instance,
         }
     }
 }
@@ -85,16 +104,21 @@ impl fmt::Debug for SurveyTimestamp {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Record {
     pub id: String,
-    rows: BTreeMap<Place, BTreeMap<String, String>>,
+    /// Sorted by place.
+    rows: Vec<(Place, Row)>,
     timestamps: BTreeMap<(String, String, u32), SurveyTimestamp>,
+    started: BTreeMap<(String, String, u32), String>,
 }
+
+/// Values by column, in lower case, none of them empty.
+type Row = HashMap<String, String>;
 
 impl fmt::Debug for Record {
     /// Counts instead of values: what a participant answered is nobody's log line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
             .field("rows", &self.rows.len())
-            .field("values", &self.rows.values().map(BTreeMap::len).sum::<usize>())
+            .field("values", &self.rows.iter().map(|(_, row)| row.len()).sum::<usize>())
             .finish_non_exhaustive()
     }
 }
@@ -108,13 +132,34 @@ impl Record {
     /// The value of a field, or of one checkbox column; none if blank. Case is ignored in names.
     #[must_use]
     pub fn get(&self, field: &str, place: &Place) -> Option<&str> {
-        let row = self.rows.get(&place.key())?;
-        row.get(&field.to_ascii_lowercase()).map(String::as_str).filter(|value| !value.is_empty())
+        if field.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            self.at(place.spot(), &field.to_ascii_lowercase())
+        } else {
+            self.at(place.spot(), field)
+        }
+    }
+
+    /// The value of a column in lower case.
+    pub(crate) fn at(&self, spot: Spot<'_>, column: &str) -> Option<&str> {
+        let row = self.find(spot).ok()?;
+        self.rows[row].1.get(column).map(String::as_str)
+    }
+
+    fn find(&self, spot: Spot<'_>) -> Result<usize, usize> {
+        self.rows.binary_search_by(|(place, _)| place.spot().cmp(&spot))
+    }
+
+    fn row_mut(&mut self, spot: Spot<'_>) -> &mut Row {
+        let at = self.find(spot).unwrap_or_else(|at| {
+            self.rows.insert(at, (spot.to_place(), Row::new()));
+            at
+        });
+        &mut self.rows[at].1
     }
 
     /// Stores a value; an empty one erases. The row is there from then on, even if it is empty.
     pub fn set(&mut self, field: &str, place: &Place, value: &str) {
-        let row = self.rows.entry(place.key()).or_default();
+        let row = self.row_mut(place.spot());
         let field = field.to_ascii_lowercase();
         if value.is_empty() {
             row.remove(&field);
@@ -135,24 +180,31 @@ impl Record {
 
     /// The rows that are there, in order.
     pub fn places(&self) -> impl Iterator<Item = &Place> {
-        self.rows.keys()
+        self.rows.iter().map(|(place, _)| place)
     }
 
-    /// The values of a row, by column.
+    /// The values of a row, sorted by column.
     pub fn values(&self, place: &Place) -> impl Iterator<Item = (&str, &str)> {
-        self.rows.get(&place.key()).into_iter().flatten().map(|(name, value)| (name.as_str(), value.as_str()))
+        let row = self.find(place.spot()).ok().map(|at| &self.rows[at].1);
+        let mut values: Vec<_> =
+            row.into_iter().flatten().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        values.sort_unstable();
+        values.into_iter()
     }
 
     /// The highest instance that has a row at an event, of a repeating instrument or of the event
     /// itself; 0 if there is none.
     #[must_use]
     pub fn last_instance(&self, event: &str, instrument: Option<&str>) -> u32 {
-        self.rows
-            .keys()
-            .filter(|place| place.event_name() == event && place.instrument.as_deref() == instrument)
-            .map(|place| place.instance)
-            .max()
-            .unwrap_or(0)
+        // Rows are sorted, so the last one before every place behind it is the one.
+        let behind = self.rows.partition_point(|(place, _)| {
+            let spot = place.spot();
+            (spot.event, spot.instrument) <= (event, instrument)
+        });
+        behind.checked_sub(1).map_or(0, |last| {
+            let spot = self.rows[last].0.spot();
+            if (spot.event, spot.instrument) == (event, instrument) { spot.instance } else { 0 }
+        })
     }
 
     /// How far a survey got; none if it was never started. `event: None` is a classic project's.
@@ -174,6 +226,17 @@ impl Record {
         timestamp: SurveyTimestamp,
     ) {
         self.timestamps.insert(timestamp_key(instrument, event, instance), timestamp);
+    }
+
+    /// When a survey was begun: `YYYY-MM-DD HH:MM:SS`. The API does not tell; only who asked the
+    /// questions knows.
+    #[must_use]
+    pub fn survey_started(&self, instrument: &str, event: Option<&str>, instance: u32) -> Option<&str> {
+        self.started.get(&timestamp_key(instrument, event, instance)).map(String::as_str)
+    }
+
+    pub fn set_survey_started(&mut self, instrument: &str, event: Option<&str>, instance: u32, at: &str) {
+        self.started.insert(timestamp_key(instrument, event, instance), at.to_owned());
     }
 
     /// Every survey that was started: instrument, event, instance.
@@ -231,7 +294,7 @@ fn read_row(project: &Project, row: &Map<String, Value>, record: &mut Record) {
         instrument: filled(REPEAT_INSTRUMENT),
         instance: text(row.get(REPEAT_INSTANCE)).parse().unwrap_or(1),
     };
-    record.rows.entry(place.key()).or_default();
+    record.row_mut(place.spot());
     for (column, value) in row {
         if column.starts_with("redcap_") && project.field(column).is_none() {
             continue;
@@ -278,12 +341,7 @@ pub fn to_flat_rows(project: &Project, records: &[Record]) -> Vec<Map<String, Va
         .collect()
 }
 
-fn flat_row(
-    project: &Project,
-    record: &Record,
-    place: &Place,
-    row: &BTreeMap<String, String>,
-) -> Map<String, Value> {
+fn flat_row(project: &Project, record: &Record, place: &Place, row: &Row) -> Map<String, Value> {
     let event = place.event_name();
     let mut flat = Map::new();
     flat.insert(project.record_id_field.clone(), record.id.clone().into());

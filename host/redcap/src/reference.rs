@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::project::{Field, Project};
-use crate::record::{Place, Record};
+use crate::record::{Place, Record, Spot};
 
 /// A stretch of a text, in bytes.
 pub type Span = Range<usize>;
@@ -49,7 +49,81 @@ pub struct Context<'a> {
     pub place: &'a Place,
     /// Server local time. `today` is its date at midnight.
     pub now: jiff::civil::DateTime,
+    pub surroundings: &'a Surroundings,
 }
+
+/// What conditions and texts may mention although neither project nor record holds it. The caller
+/// tells what it knows; the rest is blank, and piping says so.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Who is logged in.
+    pub user: Option<User>,
+    /// The data access group of the record.
+    pub group: Option<Group>,
+    /// The form that is filled in, or the survey that a message is about.
+    pub instrument: Option<String>,
+    /// Whether that form is filled in as a survey.
+    pub as_survey: Option<bool>,
+    /// The number designated for the participant's text messages.
+    pub participant_phone: Option<String>,
+    /// REDCap's number for the project.
+    pub project_id: Option<String>,
+    /// `Development`, `Production` or `Analysis/Cleanup`.
+    pub project_status: Option<String>,
+    pub server: Option<Server>,
+}
+
+impl std::fmt::Debug for Surroundings {
+    /// Names and numbers of people are nobody's log line.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").field("instrument", &self.instrument).finish_non_exhaustive()
+    }
+}
+
+/// Someone with an account.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct User {
+    pub name: String,
+    pub full_name: String,
+    pub email: String,
+    pub group: Option<Group>,
+    pub role: Option<Group>,
+}
+
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").finish_non_exhaustive()
+    }
+}
+
+/// A data access group, or a user role: both have a number, a unique name and a label.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Group {
+    pub id: String,
+    pub name: String,
+    pub label: String,
+}
+
+/// The REDCap installation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Server {
+    /// As in `https://redcap.example.org/redcap/`.
+    pub base_url: String,
+    pub survey_base_url: String,
+    pub version: String,
+}
+
+/// Nothing but the project and the record is known.
+static UNKNOWN: Surroundings = Surroundings {
+    user: None,
+    group: None,
+    instrument: None,
+    as_survey: None,
+    participant_phone: None,
+    project_id: None,
+    project_status: None,
+    server: None,
+};
 
 impl Reference {
     /// Reads the reference at the start of a text, and says how many bytes it takes.
@@ -160,25 +234,45 @@ impl<'a> Bracket<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// Nothing but the project and the record is known.
+    #[must_use]
+    pub fn new(
+        project: &'a Project,
+        record: &'a Record,
+        place: &'a Place,
+        now: jiff::civil::DateTime,
+    ) -> Self {
+        Self { project, record, place, now, surroundings: &UNKNOWN }
+    }
+
     /// Where a reference to a field of an instrument leads; none if there is no such event or
     /// instance, and the value therefore blank.
     #[must_use]
     pub fn place_of(&self, reference: &Reference, instrument: &str) -> Option<Place> {
+        self.spot_of(reference, instrument).map(Spot::to_place)
+    }
+
+    pub(crate) fn spot_of<'b>(&self, reference: &Reference, instrument: &'b str) -> Option<Spot<'b>>
+    where
+        'a: 'b,
+    {
         let event = self.event_of(reference)?;
-        let mut place = Place::of(self.project, event, instrument, 1);
-        let counts = place.instrument.is_some() || self.project.event_repeats(event);
-        if !counts {
+        let repeats = self.project.repeats(event, instrument);
+        let spot = Spot { event, instrument: repeats.then_some(instrument), instance: 1 };
+        if !repeats && !self.project.event_repeats(event) {
             // `[field][1]` outside repeats is the field itself; every other instance is missing.
             return matches!(
                 reference.instance,
                 None | Some(Instance::Number(1) | Instance::Current | Instance::First | Instance::Last)
             )
-            .then_some(place);
+            .then_some(spot);
         }
-        let last = || self.record.last_instance(event, place.instrument.as_deref());
-        let here = event == self.place.event_name() && place.instrument == self.place.instrument;
-        let current = if here { self.place.instance } else { 1 };
-        place.instance = match reference.instance {
+        let last = || self.record.last_instance(event, spot.instrument);
+        let here = self.place.spot();
+        // From outside the repeats, a field that is named without an instance is the first one.
+        let current =
+            if (here.event, here.instrument) == (event, spot.instrument) { here.instance } else { 1 };
+        let instance = match reference.instance {
             None | Some(Instance::Current) => current,
             Some(Instance::Number(number)) => number,
             Some(Instance::Previous) => current.checked_sub(1).filter(|&n| n > 0)?,
@@ -187,7 +281,7 @@ impl<'a> Context<'a> {
             Some(Instance::Last) => last(),
             Some(Instance::New) => last().checked_add(1)?,
         };
-        Some(place)
+        Some(Spot { instance, ..spot })
     }
 
     /// The unique name of the event a reference means.
@@ -195,6 +289,9 @@ impl<'a> Context<'a> {
     pub fn event_of(&self, reference: &Reference) -> Option<&'a str> {
         let here = self.place.event_name();
         let Some(named) = reference.event.as_deref() else { return Some(here) };
+        if let Some(event) = self.project.event(named) {
+            return Some(&event.unique_name);
+        }
         let named = named.to_ascii_lowercase();
         if named == "event-name" {
             return Some(here);
@@ -228,10 +325,10 @@ impl<'a> Context<'a> {
             Some(field) => &field.instrument,
             None => &self.project.status_of(&reference.name)?.name,
         };
-        let place = self.place_of(reference, instrument)?;
+        let spot = self.spot_of(reference, instrument)?;
         match &reference.code {
-            Some(code) => self.record.get(&crate::record::checkbox_column(&reference.name, code), &place),
-            None => self.record.get(&reference.name, &place),
+            Some(code) => self.record.at(spot, &crate::record::checkbox_column(&reference.name, code)),
+            None => self.record.at(spot, &reference.name),
         }
     }
 

@@ -384,7 +384,7 @@ mod tests {
             project.fields.push(field);
         }
         let now = "2026-11-23T10:00:00".parse().unwrap();
-        evaluate(&parsed, &Context { project: &project, record: &record, place: &place, now }).text()
+        evaluate(&parsed, &Context::new(&project, &record, &place, now)).text()
     }
 
     #[test]
@@ -511,7 +511,7 @@ mod tests {
         }
         let now = "2026-11-23T10:00:00".parse().unwrap();
         let holds = |text: &str, place: &Place| {
-            let context = Context { project: &project, record: &record, place, now };
+            let context = Context::new(&project, &record, place, now);
             evaluate(&parse(text).unwrap(), &context).is_true()
         };
         let followup = Place::at("followup_arm_1");

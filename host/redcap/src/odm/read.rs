@@ -10,7 +10,7 @@ use quick_xml::events::{BytesStart, Event as Xml};
 use super::{VALIDATION_NAMES, attribute};
 use crate::project::{
     Alert, AutomatedInvitation, CLASSIC_EVENT, Choice, Condition, Event, Field, FieldKind, FormEvent,
-    Instrument, Joined, Project, QueueRow, Repeating, Survey, When, fixed_choices, parse_choices,
+    Instrument, Joined, Line, Project, QueueRow, Repeating, Survey, When, fixed_choices, parse_choices,
 };
 use crate::record::{Place, Record, SurveyTimestamp};
 
@@ -262,10 +262,22 @@ impl<'a> Reading<'a> {
                 instrument: None,
                 custom_label: take("redcap:CustomLabel"),
             }),
-            "redcap:Surveys" => self.project.surveys.push(survey(attributes)),
-            "redcap:SurveysQueue" => self.project.queue.push(queue_row(&mut attributes)),
-            "redcap:SurveysScheduler" => self.project.invitations.push(invitation(attributes)),
-            "redcap:Alerts" => self.project.alerts.push(alert(attributes)),
+            "redcap:Surveys" => {
+                let line = self.line();
+                self.project.surveys.push(survey(attributes, Line(line)));
+            }
+            "redcap:SurveysQueue" => {
+                let line = self.line();
+                self.project.queue.push(queue_row(&mut attributes, Line(line)));
+            }
+            "redcap:SurveysScheduler" => {
+                let line = self.line();
+                self.project.invitations.push(invitation(attributes, Line(line)));
+            }
+            "redcap:Alerts" => {
+                let line = self.line();
+                self.project.alerts.push(alert(attributes, Line(line)));
+            }
             "StudyEventDef" => {
                 let unique_name = filled(take("redcap:UniqueEventName"))
                     .unwrap_or_else(|| take("OID").trim_start_matches("Event.").to_owned());
@@ -424,6 +436,7 @@ impl<'a> Reading<'a> {
         attributes.retain(|key, value| key.starts_with("redcap:") && !value.is_empty());
         field.settings = attributes;
         let line = self.line();
+        field.line = Line(line);
         self.items.push(Item { field, code_list: None, line });
     }
 
@@ -643,7 +656,7 @@ fn rest(mut attributes: Attributes) -> Attributes {
     attributes
 }
 
-fn survey(mut from: Attributes) -> Survey {
+fn survey(mut from: Attributes, line: Line) -> Survey {
     Survey {
         instrument: take(&mut from, "form_name"),
         title: take(&mut from, "title"),
@@ -653,6 +666,7 @@ fn survey(mut from: Attributes) -> Survey {
         save_and_return: flag(&mut from, "save_and_return"),
         expiration: filled(take(&mut from, "survey_expiration")),
         settings: rest(from),
+        line,
     }
 }
 
@@ -669,17 +683,18 @@ fn condition(from: &mut Attributes) -> Condition {
     }
 }
 
-fn queue_row(from: &mut Attributes) -> QueueRow {
+fn queue_row(from: &mut Attributes, line: Line) -> QueueRow {
     QueueRow {
         instrument: take(from, "survey_id"),
         event: take(from, "event_id"),
         active: flag(from, "active"),
         auto_start: flag(from, "auto_start"),
         condition: condition(from),
+        line,
     }
 }
 
-fn invitation(mut from: Attributes) -> AutomatedInvitation {
+fn invitation(mut from: Attributes, line: Line) -> AutomatedInvitation {
     let from_ = &mut from;
     let option = take(from_, "condition_send_time_option");
     let lag = When::Lag {
@@ -716,6 +731,7 @@ fn invitation(mut from: Attributes) -> AutomatedInvitation {
         reminders: number(from_, "reminder_num"),
         reeval_before_send: flag(from_, "reeval_before_send"),
         settings: rest(from),
+        line,
     }
 }
 
@@ -730,7 +746,7 @@ fn when(option: &str, lag: When, day: String, time: String, at: String) -> Optio
     })
 }
 
-fn alert(mut from: Attributes) -> Alert {
+fn alert(mut from: Attributes, line: Line) -> Alert {
     let from_ = &mut from;
     Alert {
         number: number(from_, "alert_number"),
@@ -749,6 +765,7 @@ fn alert(mut from: Attributes) -> Alert {
         message: html(take(from_, "alert_message")),
         send_on: take(from_, "cron_send_email_on"),
         settings: rest(from),
+        line,
     }
 }
 

@@ -176,7 +176,7 @@ fn visible(
     instrument: &str,
     now: DateTime,
 ) -> BTreeSet<String> {
-    let context = Context { project, record, place, now };
+    let context = Context::new(project, record, place, now);
     let holds = |field: &&Field| match field.branching.as_deref().map(parse) {
         Some(Ok(condition)) => evaluate(&condition, &context).is_true(),
         Some(Err(_)) | None => true,

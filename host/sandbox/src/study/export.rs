@@ -110,7 +110,7 @@ fn export_record(
         if !wanted.events.is_empty() && !wanted.events.iter().any(|event| event == place.event_name()) {
             continue;
         }
-        let context = Context { project, record, place, now };
+        let context = Context::new(project, record, place, now);
         if logic.is_some_and(|logic| !evaluate(logic, &context).is_true()) {
             continue;
         }

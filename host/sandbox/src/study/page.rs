@@ -66,7 +66,7 @@ impl Paper<'_> {
 
     /// A text of the project with the record's values, ready for the page. HTML becomes text.
     fn text(&self, text: &str, record: &Record) -> String {
-        let context = Context { project: self.project, record, place: self.place, now: self.now };
+        let context = Context::new(self.project, record, self.place, self.now);
         let text = if text.contains(['<', '&']) { html_to_text(text) } else { text.to_owned() };
         escape(pipe(&text, &context, &|_| None).text).into_owned()
     }
