@@ -207,6 +207,18 @@ impl Record {
         })
     }
 
+    /// The lowest instance that has a row; 1 if there is none.
+    #[must_use]
+    pub fn first_instance(&self, event: &str, instrument: Option<&str>) -> u32 {
+        let from = self.rows.partition_point(|(place, _)| {
+            let spot = place.spot();
+            (spot.event, spot.instrument) < (event, instrument)
+        });
+        self.rows.get(from).map(|(place, _)| place.spot()).map_or(1, |spot| {
+            if (spot.event, spot.instrument) == (event, instrument) { spot.instance } else { 1 }
+        })
+    }
+
     /// How far a survey got; none if it was never started. `event: None` is a classic project's.
     #[must_use]
     pub fn survey_timestamp(

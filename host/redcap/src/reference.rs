@@ -3,9 +3,10 @@
 //! `[event][name(code):param:param][instance]`, where only the name is needed. A name with a hyphen
 //! is a smart variable, because field names have none.
 
+use std::fmt;
 use std::ops::Range;
 
-use crate::project::{Field, Project};
+use crate::project::{Event, Field, Project};
 use crate::record::{Place, Record, Spot};
 
 /// A stretch of a text, in bytes.
@@ -153,10 +154,55 @@ impl Reference {
         self.name.contains('-')
     }
 
+    /// Whether this is the name of an event that stands alone.
+    #[must_use]
+    pub fn names_an_event(&self) -> bool {
+        self.event.is_none()
+            && self.code.is_none()
+            && self.params.is_empty()
+            && self.instance.is_none()
+            && is_event_name(&self.name)
+    }
+
     /// Whether a word follows one of the colons.
     #[must_use]
     pub fn has_param(&self, param: &str) -> bool {
         self.params.iter().any(|given| given.eq_ignore_ascii_case(param))
+    }
+}
+
+impl fmt::Display for Reference {
+    /// As it is written in a condition.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(event) = &self.event {
+            write!(f, "[{event}]")?;
+        }
+        write!(f, "[{}", self.name)?;
+        if let Some(code) = &self.code {
+            write!(f, "({code})")?;
+        }
+        for param in &self.params {
+            write!(f, ":{param}")?;
+        }
+        f.write_str("]")?;
+        match self.instance {
+            None => Ok(()),
+            Some(instance) => write!(f, "[{instance}]"),
+        }
+    }
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Current => f.write_str("current-instance"),
+            Self::Previous => f.write_str("previous-instance"),
+            Self::Next => f.write_str("next-instance"),
+            Self::First => f.write_str("first-instance"),
+            Self::Last => f.write_str("last-instance"),
+            Self::New => f.write_str("new-instance"),
+        }
     }
 }
 
@@ -205,21 +251,8 @@ impl<'a> Bracket<'a> {
         })
     }
 
-    /// Unique event names always say their arm, so `[first][last]` is two fields in a row.
     fn is_event(&self) -> bool {
-        let name = self.name.to_ascii_lowercase();
-        self.code.is_none()
-            && self.params.is_empty()
-            && (matches!(
-                name.as_str(),
-                "event-name"
-                    | "first-event-name"
-                    | "previous-event-name"
-                    | "next-event-name"
-                    | "last-event-name"
-            ) || name
-                .rsplit_once("_arm_")
-                .is_some_and(|(_, arm)| arm.starts_with(|c: char| c.is_ascii_digit())))
+        self.code.is_none() && self.params.is_empty() && is_event_name(self.name)
     }
 
     fn into_reference(self, event: Option<String>, instance: Option<Instance>) -> Reference {
@@ -231,6 +264,15 @@ impl<'a> Bracket<'a> {
             instance,
         }
     }
+}
+
+/// Unique event names always say their arm, so `[first][last]` is two fields in a row.
+fn is_event_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    matches!(
+        name.as_str(),
+        "event-name" | "first-event-name" | "previous-event-name" | "next-event-name" | "last-event-name"
+    ) || name.rsplit_once("_arm_").is_some_and(|(_, arm)| arm.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 impl<'a> Context<'a> {
@@ -256,7 +298,7 @@ impl<'a> Context<'a> {
     where
         'a: 'b,
     {
-        let event = self.event_of(reference)?;
+        let event = self.event_with(reference, Some(instrument))?;
         let repeats = self.project.repeats(event, instrument);
         let spot = Spot { event, instrument: repeats.then_some(instrument), instance: 1 };
         if !repeats && !self.project.event_repeats(event) {
@@ -277,7 +319,7 @@ impl<'a> Context<'a> {
             Some(Instance::Number(number)) => number,
             Some(Instance::Previous) => current.checked_sub(1).filter(|&n| n > 0)?,
             Some(Instance::Next) => current.checked_add(1)?,
-            Some(Instance::First) => 1,
+            Some(Instance::First) => self.record.first_instance(event, spot.instrument),
             Some(Instance::Last) => last(),
             Some(Instance::New) => last().checked_add(1)?,
         };
@@ -287,6 +329,12 @@ impl<'a> Context<'a> {
     /// The unique name of the event a reference means.
     #[must_use]
     pub fn event_of(&self, reference: &Reference) -> Option<&'a str> {
+        self.event_with(reference, None)
+    }
+
+    /// As [`Self::event_of`]. Before a field, `[previous-event-name]` and its kin pass over the events
+    /// at which the field's instrument is not filled in.
+    fn event_with(&self, reference: &Reference, instrument: Option<&str>) -> Option<&'a str> {
         let here = self.place.event_name();
         let Some(named) = reference.event.as_deref() else { return Some(here) };
         if let Some(event) = self.project.event(named) {
@@ -296,22 +344,25 @@ impl<'a> Context<'a> {
         if named == "event-name" {
             return Some(here);
         }
-        let arm = self.project.event(here).map(|event| event.arm);
-        let arm: Vec<&'a str> = self
-            .project
-            .events
-            .iter()
-            .filter(|event| Some(event.arm) == arm)
-            .map(|event| event.unique_name.as_str())
-            .collect();
-        let at = arm.iter().position(|&event| event == here);
-        match named.as_str() {
-            "first-event-name" => arm.first().copied(),
-            "last-event-name" => arm.last().copied(),
-            "previous-event-name" => at?.checked_sub(1).map(|at| arm[at]),
-            "next-event-name" => arm.get(at? + 1).copied(),
-            _ => self.project.event(&named).map(|event| event.unique_name.as_str()),
-        }
+        let events = &self.project.events;
+        let at = events.iter().position(|event| event.unique_name == here)?;
+        let fits = |event: &&'a Event| {
+            event.arm == events[at].arm
+                && instrument.is_none_or(|instrument| {
+                    self.project
+                        .form_events
+                        .iter()
+                        .any(|pair| pair.event == event.unique_name && pair.instrument == instrument)
+                })
+        };
+        let found = match named.as_str() {
+            "first-event-name" => events.iter().find(fits),
+            "last-event-name" => events.iter().rfind(fits),
+            "previous-event-name" => events[..at].iter().rfind(fits),
+            "next-event-name" => events[at + 1..].iter().find(fits),
+            _ => events.iter().find(|event| event.unique_name.eq_ignore_ascii_case(&named)),
+        };
+        found.map(|event| event.unique_name.as_str())
     }
 
     /// The raw value a reference to a field leads to, never a label; none if blank.

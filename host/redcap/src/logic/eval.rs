@@ -1,133 +1,88 @@
 //! What a condition comes to for one record at one moment.
+//!
+//! Evaluation is total: whatever makes no sense is blank, as it is in REDCap. It takes each step of
+//! an expression at most once, and texts have a greatest length, so time and memory are bounded.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use jiff::civil::{Date, DateTime, Time};
-
-use super::{Expression, Function, Node, Operator};
+use super::Expression;
+use super::function::Function;
+use super::moment::{Order, age, moment, unit_seconds};
+use super::step::{Operand, Operator, Step};
+use super::value::{Value, parse_number, same, significant};
 use crate::project::FieldKind;
-use crate::record::SurveyTimestamp;
+use crate::record::{Spot, SurveyTimestamp};
 use crate::reference::{Context, Reference};
-
-/// An outcome.
-#[derive(Clone, PartialEq)]
-pub enum Value {
-    /// Nothing: an empty field, or a calculation that has no result.
-    Blank,
-    Number(f64),
-    Text(String),
-    Truth(bool),
-}
-
-impl std::fmt::Debug for Value {
-    /// Texts are participants' answers, so only their kind is shown.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Blank => f.write_str("Blank"),
-            Self::Number(_) => f.write_str("Number(…)"),
-            Self::Text(_) => f.write_str("Text(…)"),
-            Self::Truth(truth) => write!(f, "Truth({truth})"),
-        }
-    }
-}
-
-impl Value {
-    /// Whether a condition with this outcome holds: a number other than 0, or any text but `0`.
-    #[must_use]
-    pub fn is_true(&self) -> bool {
-        match self {
-            Self::Blank => false,
-            Self::Truth(truth) => *truth,
-            Self::Number(number) => *number != 0.0,
-            Self::Text(text) => text.trim().parse::<f64>().map_or(!text.is_empty(), |number| number != 0.0),
-        }
-    }
-
-    fn of_text(text: &str) -> Self {
-        if text.is_empty() { Self::Blank } else { Self::Text(text.to_owned()) }
-    }
-
-    fn of_number(number: f64) -> Self {
-        if number.is_finite() { Self::Number(number) } else { Self::Blank }
-    }
-
-    fn number(&self) -> Option<f64> {
-        match self {
-            Self::Blank => None,
-            Self::Number(number) => Some(*number),
-            Self::Truth(truth) => Some(f64::from(u8::from(*truth))),
-            Self::Text(text) => parse_number(text),
-        }
-    }
-
-    /// As REDCap would store it.
-    #[must_use]
-    pub fn text(&self) -> String {
-        match self {
-            Self::Blank => String::new(),
-            Self::Number(number) => format_number(*number),
-            Self::Truth(truth) => u8::from(*truth).to_string(),
-            Self::Text(text) => text.clone(),
-        }
-    }
-}
-
-/// A number in a text; `inf` and `nan` are words.
-fn parse_number(text: &str) -> Option<f64> {
-    let text = text.trim();
-    let numeric = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E'));
-    numeric.then(|| text.parse().ok()).flatten().filter(|number: &f64| number.is_finite())
-}
-
-/// A number with 14 significant digits and no trailing zeros, as real servers store results.
-#[must_use]
-pub fn format_number(number: f64) -> String {
-    let rounded = significant(number, 14);
-    if rounded == 0.0 { "0".to_owned() } else { rounded.to_string() }
-}
-
-fn significant(number: f64, digits: usize) -> f64 {
-    // Adding zero turns a negative zero into the plain one.
-    format!("{number:.*e}", digits - 1).parse().unwrap_or(number) + 0.0
-}
 
 /// What an expression comes to.
 #[must_use]
-pub fn evaluate(expression: &Expression, context: &Context<'_>) -> Value {
-    value(&expression.root, context)
-}
-
-fn value(node: &Node, context: &Context<'_>) -> Value {
-    // Long chains of `and` and `or` lean to the left; they are walked, not recursed into.
-    let mut chain = Vec::new();
-    let mut innermost = node;
-    while let Node::Binary(operator, left, right) = innermost {
-        chain.push((*operator, &**right));
-        innermost = left;
-    }
-    let mut outcome = match innermost {
-        Node::Number(number) => Value::Number(*number),
-        Node::Text(text) => Value::of_text(text),
-        Node::Truth(truth) => Value::Truth(*truth),
-        Node::Reference(reference) => referenced(reference, context),
-        Node::Negative(inner) => {
-            value(inner, context).number().map_or(Value::Blank, |number| Value::Number(-number))
+pub fn evaluate<'a>(expression: &'a Expression, context: &Context<'a>) -> Value<'a> {
+    let mut stack = Stack(Vec::with_capacity(8));
+    let mut at = 0;
+    while let Some(step) = expression.steps.get(at) {
+        at += 1;
+        match step {
+            Step::Number(number) => stack.push(Value::Number(*number)),
+            Step::Text(text) => stack.push(Value::Text(Cow::Borrowed(text))),
+            Step::Truth(truth) => stack.push(Value::Truth(*truth)),
+            Step::Blank => stack.push(Value::Blank),
+            Step::Today => stack.push(Value::of_string(context.now.date().to_string())),
+            Step::Now => stack.push(Value::of_string(context.now.strftime("%Y-%m-%d %H:%M:%S").to_string())),
+            Step::Reference(operand) => stack.push(referenced(operand, context)),
+            Step::Negative => {
+                let number = stack.pop().number();
+                stack.push(number.map_or(Value::Blank, |number| Value::Number(-number)));
+            }
+            Step::Not => {
+                let truth = stack.pop().is_true();
+                stack.push(Value::Truth(!truth));
+            }
+            Step::Binary(operator) => {
+                let right = stack.pop();
+                let left = stack.pop();
+                stack.push(binary(*operator, &left, &right));
+            }
+            Step::Decided(operator, to) => {
+                let truth = stack.pop().is_true();
+                stack.push(Value::Truth(truth));
+                if truth == (*operator == Operator::Or) {
+                    at = *to;
+                }
+            }
+            Step::Unless(to) => {
+                if !stack.pop().is_true() {
+                    at = *to;
+                }
+            }
+            Step::Skip(to) => at = *to,
+            // The argument that was chosen is there already.
+            Step::Call(Function::If, _) => {}
+            Step::Call(function, count) => {
+                let from = stack.0.len().saturating_sub(*count);
+                let outcome = call(*function, &stack.0[from..], context);
+                stack.0.truncate(from);
+                stack.push(outcome);
+            }
         }
-        Node::Not(inner) => Value::Truth(!value(inner, context).is_true()),
-        Node::Call(function, arguments) => call(*function, arguments, context),
-        Node::Binary(..) => Value::Blank,
-    };
-    for (operator, right) in chain.into_iter().rev() {
-        outcome = match operator {
-            Operator::And => Value::Truth(outcome.is_true() && value(right, context).is_true()),
-            Operator::Or => Value::Truth(outcome.is_true() || value(right, context).is_true()),
-            _ => binary(operator, &outcome, &value(right, context)),
-        };
     }
-    outcome
+    let outcome = stack.pop();
+    if outcome.is_blank() { Value::Blank } else { outcome }
 }
 
-fn binary(operator: Operator, left: &Value, right: &Value) -> Value {
+struct Stack<'a>(Vec<Value<'a>>);
+
+impl<'a> Stack<'a> {
+    fn push(&mut self, value: Value<'a>) {
+        self.0.push(value);
+    }
+
+    fn pop(&mut self) -> Value<'a> {
+        self.0.pop().unwrap_or(Value::Blank)
+    }
+}
+
+fn binary<'a>(operator: Operator, left: &Value<'a>, right: &Value<'a>) -> Value<'a> {
     let order = |wanted: fn(Ordering) -> bool| Value::Truth(compare(left, right).is_some_and(wanted));
     let arithmetic = |calculate: fn(f64, f64) -> f64| match (left.number(), right.number()) {
         (Some(left), Some(right)) => Value::of_number(calculate(left, right)),
@@ -146,29 +101,38 @@ fn binary(operator: Operator, left: &Value, right: &Value) -> Value {
         // Division by zero is blank: the quotient is not finite.
         Operator::Over => arithmetic(|left, right| left / right),
         Operator::Power => arithmetic(f64::powf),
-        Operator::And => Value::Truth(left.is_true() && right.is_true()),
-        Operator::Or => Value::Truth(left.is_true() || right.is_true()),
+        // What the left side decided never comes here.
+        Operator::And | Operator::Or => Value::Truth(right.is_true()),
     }
 }
 
-/// Blank equals blank only: it is not zero. Quoted numbers equal numbers; texts compare with case.
-fn equal(left: &Value, right: &Value) -> bool {
+/// Blank equals blank only: it is not zero. Quoted numbers equal numbers; texts compare with case. A
+/// missing data code equals what is written like it.
+fn equal(left: &Value<'_>, right: &Value<'_>) -> bool {
+    if left.is_blank() || right.is_blank() {
+        return left.is_blank() && right.is_blank();
+    }
     match (left, right) {
-        (Value::Blank, Value::Blank) => true,
-        (Value::Blank, _) | (_, Value::Blank) => false,
+        (Value::Number(left), Value::Number(right)) => same(*left, *right),
+        (Value::Text(left), Value::Text(right)) if left == right => true,
         _ => match (left.number(), right.number()) {
-            // The bits past 14 digits are noise of the calculation, not of the data.
-            (Some(left), Some(right)) => significant(left, 14).total_cmp(&significant(right, 14)).is_eq(),
+            (Some(left), Some(right)) => same(left, right),
             _ => left.text() == right.text(),
         },
     }
 }
 
 /// No public text says how a blank orders. Here it orders against nothing, so neither `<` nor `>`
-/// holds; the same goes for a number beside a text, which a missing data code is.
-fn compare(left: &Value, right: &Value) -> Option<Ordering> {
+/// holds; the same goes for a missing data code, and for a number beside a text. Only `''` written
+/// out comes before everything that is filled in: real projects ask `[phone] > ""`.
+fn compare(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
+    let is_empty = |value: &Value<'_>| matches!(value, Value::Text(text) if text.is_empty());
+    if is_empty(left) || is_empty(right) {
+        return Some((!left.is_blank()).cmp(&!right.is_blank()));
+    }
     match (left.number(), right.number()) {
-        (Some(left), Some(right)) => significant(left, 14).partial_cmp(&significant(right, 14)),
+        (Some(left), Some(right)) if same(left, right) => Some(Ordering::Equal),
+        (Some(left), Some(right)) => left.partial_cmp(&right),
         (None, None) => match (left, right) {
             // Dates are stored year first, so their texts order as they do.
             (Value::Text(left), Value::Text(right)) => Some(left.cmp(right)),
@@ -178,44 +142,73 @@ fn compare(left: &Value, right: &Value) -> Option<Ordering> {
     }
 }
 
-/// Whether conditions may use a smart variable.
-pub(super) fn knows_smart(name: &str) -> bool {
-    matches!(
-        name,
-        "record-name"
-            | "event-name"
-            | "arm-number"
-            | "current-instance"
-            | "survey-time-completed"
-            | "survey-date-completed"
-    )
-}
-
-fn referenced(reference: &Reference, context: &Context<'_>) -> Value {
+fn referenced<'a>(operand: &'a Operand, context: &Context<'a>) -> Value<'a> {
+    let reference = &operand.reference;
     if reference.is_smart() {
         return smart(reference, context);
     }
-    if let Some(code) = &reference.code {
-        // A box is 1 or 0 and never blank, except where there is no such event or instance.
-        let checked = context.raw(reference) == Some("1");
-        let known = context.field(reference).is_some_and(|field| field.choice_label(code).is_some());
-        return if checked || known { Value::Text(u8::from(checked).to_string()) } else { Value::Blank };
+    let project = context.project;
+    if reference.name == project.record_id_field {
+        return Value::of_text(&context.record.id);
     }
-    let Some(raw) = context.raw(reference) else { return Value::Blank };
-    let comma = context.field(reference).and_then(|field| field.validation.as_deref());
-    if comma.is_some_and(|validation| validation.ends_with("comma_decimal"))
+    let field = project.field(&reference.name);
+    let instrument = match field {
+        Some(field) => &field.instrument,
+        None => match project.status_of(&reference.name) {
+            Some(instrument) => &instrument.name,
+            None => return Value::Blank,
+        },
+    };
+    let Some(spot) = context.spot_of(reference, instrument) else { return Value::Blank };
+    let raw = context.record.at(spot, &operand.column);
+    if reference.code.is_some() {
+        // A box is 1 or 0 and never blank, except where there is no such event or instance.
+        let checked = raw == Some("1");
+        return Value::Text(Cow::Borrowed(if checked { "1" } else { "0" }));
+    }
+    let (Some(raw), Some(field)) = (raw, field) else { return raw.map_or(Value::Blank, Value::of_text) };
+    if !project.missing_data_codes.is_empty()
+        && project.is_missing_code(raw)
+        && field.choice_label(raw).is_none()
+        && !field.has_tag("@NOMISSING")
+    {
+        return Value::Missing(raw);
+    }
+    if field.validation.as_deref().is_some_and(|validation| validation.ends_with("comma_decimal"))
         && let Some(number) = parse_number(&raw.replacen(',', ".", 1))
     {
         return Value::Number(number);
     }
-    let calculated = context.field(reference).is_some_and(|field| field.kind == FieldKind::Calc);
-    match parse_number(raw) {
-        Some(number) if calculated => Value::Number(number),
-        _ => Value::of_text(raw),
+    if field.kind == FieldKind::Calc
+        && let Some(number) = parse_number(raw)
+    {
+        return Value::Number(number);
     }
+    Value::of_text(raw)
 }
 
-fn smart(reference: &Reference, context: &Context<'_>) -> Value {
+/// Whether conditions may use a reference; else what is wrong, and what to do.
+pub(super) fn understands(reference: &Reference) -> Result<(), (String, String)> {
+    let known = !reference.is_smart()
+        || matches!(
+            reference.name.as_str(),
+            "record-name"
+                | "event-name"
+                | "arm-number"
+                | "current-instance"
+                | "survey-time-completed"
+                | "survey-date-completed"
+        );
+    if known {
+        return Ok(());
+    }
+    Err((
+        format!("the smart variable `[{}]` is not understood in conditions", reference.name),
+        "use a field instead".to_owned(),
+    ))
+}
+
+fn smart<'a>(reference: &'a Reference, context: &Context<'a>) -> Value<'a> {
     let here = context.place.event_name();
     match reference.name.as_str() {
         "record-name" => Value::of_text(&context.record.id),
@@ -226,8 +219,8 @@ fn smart(reference: &Reference, context: &Context<'_>) -> Value {
         "current-instance" => Value::Number(f64::from(context.place.instance)),
         name @ ("survey-time-completed" | "survey-date-completed") => {
             let completed = reference.params.first().and_then(|instrument| {
-                let place = context.place_of(reference, instrument)?;
-                match context.record.survey_timestamp(instrument, place.event.as_deref(), place.instance)? {
+                let Spot { event, instance, .. } = context.spot_of(reference, instrument)?;
+                match context.record.survey_timestamp(instrument, Some(event), instance)? {
                     SurveyTimestamp::NotCompleted => None,
                     SurveyTimestamp::Completed(at) => Some(at.as_str()),
                 }
@@ -240,51 +233,148 @@ fn smart(reference: &Reference, context: &Context<'_>) -> Value {
     }
 }
 
-fn call(function: Function, arguments: &[Node], context: &Context<'_>) -> Value {
-    if function == Function::If {
-        let [condition, then, otherwise] = arguments else { return Value::Blank };
-        return value(if value(condition, context).is_true() { then } else { otherwise }, context);
-    }
-    let values: Vec<Value> = arguments.iter().map(|argument| value(argument, context)).collect();
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn call<'a>(function: Function, values: &[Value<'a>], context: &Context<'a>) -> Value<'a> {
     let first = values.first().unwrap_or(&Value::Blank);
     let second = values.get(1).unwrap_or(&Value::Blank);
+    let third = values.get(2);
     let number = |outcome: Option<f64>| outcome.map_or(Value::Blank, Value::of_number);
+    let with = |calculate: fn(f64) -> f64| number(first.number().map(calculate));
     let numbers = || values.iter().filter_map(Value::number);
+    let total = || numbers().reduce(|sum, next| sum + next);
     let texts = |test: fn(&str, &str) -> bool| {
         Value::Truth(test(&first.text().to_lowercase(), &second.text().to_lowercase()))
     };
+    let day = || Some(at(first, Order::Ymd, context)?.date());
     match function {
         Function::If => Value::Blank,
-        Function::DateDiff => number(date_difference(&values, context)),
+        Function::DateDiff => number(date_difference(values, context)),
+        Function::AgeAtDate => number((|| {
+            let (birth, until) = (day()?, at(second, Order::Ymd, context)?.date());
+            if third.is_some_and(Value::is_true) {
+                let days = until.duration_since(birth).as_secs_f64() / 86_400.0;
+                return Some(days / 365.2425);
+            }
+            Some(age(birth, until))
+        })()),
+        Function::DayOfTheWeek => number(day().map(|day| f64::from(day.weekday().to_monday_one_offset()))),
+        Function::Year => number(day().map(|day| f64::from(day.year()))),
+        Function::Month => number(day().map(|day| f64::from(day.month()))),
+        Function::Day => number(day().map(|day| f64::from(day.day()))),
         Function::Round => number(round(first, values.get(1), f64::round)),
         Function::RoundUp => number(round(first, values.get(1), f64::ceil)),
         Function::RoundDown => number(round(first, values.get(1), f64::floor)),
-        Function::Abs => number(first.number().map(f64::abs)),
+        Function::Sqrt => with(f64::sqrt),
+        Function::Abs => with(f64::abs),
+        Function::Exponential => with(f64::exp),
+        Function::Log => match values.get(1) {
+            None => with(f64::ln),
+            Some(base) => {
+                number(first.number().zip(base.number()).map(|(number, base)| number.ln() / base.ln()))
+            }
+        },
         Function::Mod => number(first.number().zip(second.number()).map(|(left, right)| left % right)),
-        // What `sum` makes of blanks only is told both ways; blank says "nothing to add up".
-        Function::Sum => number(numbers().reduce(|sum, next| sum + next)),
-        #[expect(clippy::cast_precision_loss, reason = "a call has a few thousand arguments at most")]
-        Function::Mean => {
-            number(numbers().reduce(|sum, next| sum + next).map(|sum| sum / numbers().count() as f64))
-        }
+        // The one documentation that says what `sum` makes of blanks only says 0.
+        Function::Sum => Value::of_number(total().unwrap_or(0.0)),
+        Function::Mean => number(total().map(|sum| sum / numbers().count() as f64)),
+        Function::Median => number(median(numbers().collect())),
         Function::Min => number(numbers().reduce(f64::min)),
         Function::Max => number(numbers().reduce(f64::max)),
-        Function::IsBlankOrMissingCode => {
-            Value::Truth(*first == Value::Blank || context.project.is_missing_code(&first.text()))
-        }
+        Function::Stdev => number(total().filter(|_| numbers().count() > 1).map(|sum| {
+            let count = numbers().count() as f64;
+            let mean = sum / count;
+            (numbers().map(|number| (number - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt()
+        })),
         Function::IsNumber => Value::Truth(first.number().is_some()),
         Function::IsInteger => Value::Truth(first.number().is_some_and(|number| number.fract() == 0.0)),
-        #[expect(clippy::cast_precision_loss, reason = "a value is far shorter than 2^52 characters")]
-        Function::Length => Value::Number(first.text().chars().count() as f64),
+        Function::IsBlankOrMissingCode => Value::Truth(first.is_blank() || is_missing(first, context)),
+        Function::IsBlankNotMissingCode => Value::Truth(first.is_blank()),
+        Function::IsMissingCode => Value::Truth(is_missing(first, context)),
+        Function::HasMissingCode => Value::Truth(
+            is_missing(first, context)
+                && second.text().split(',').any(|code| code.trim() == first.text().as_ref()),
+        ),
         Function::Contains => texts(|text, part| text.contains(part)),
         Function::NotContain => texts(|text, part| !text.contains(part)),
         Function::StartsWith => texts(|text, part| text.starts_with(part)),
         Function::EndsWith => texts(|text, part| text.ends_with(part)),
+        Function::Find => {
+            let (part, text) = (first.text().to_lowercase(), second.text().to_lowercase());
+            let found = text.find(&part).filter(|_| !part.is_empty());
+            Value::Number(found.map_or(0.0, |at| text[..at].chars().count() as f64 + 1.0))
+        }
+        Function::Left => cut(first, |_| Some(0), count(second)),
+        Function::Right => {
+            let wanted = count(second);
+            cut(first, |length| Some(length.saturating_sub(wanted?)), wanted)
+        }
+        Function::Mid => cut(first, |_| Some(count(second)?.saturating_sub(1)), third.and_then(count)),
+        Function::Length => Value::Number(first.text().chars().count() as f64),
+        Function::Trim => Value::of_string(first.text().trim().to_owned()),
+        Function::Upper => Value::of_string(first.text().to_uppercase()),
+        Function::Lower => Value::of_string(first.text().to_lowercase()),
+        Function::ReplaceText => {
+            let (text, part) = (first.text(), second.text());
+            if part.is_empty() {
+                return first.clone();
+            }
+            let other = third.map(Value::text).unwrap_or_default();
+            joined(text.split(part.as_ref()).map(Cow::Borrowed), &other)
+        }
+        Function::Concat => joined(values.iter().map(Value::text), ""),
+        Function::ConcatWs => {
+            let filled = values.iter().skip(1).map(Value::text).filter(|text| !text.is_empty());
+            joined(filled, &first.text())
+        }
     }
 }
 
+fn is_missing(value: &Value<'_>, context: &Context<'_>) -> bool {
+    match value {
+        Value::Missing(_) => true,
+        Value::Text(text) => context.project.is_missing_code(text),
+        _ => false,
+    }
+}
+
+/// Texts with another one between them; blank as soon as it gets longer than any field of REDCap's.
+fn joined<'a, 'b>(texts: impl Iterator<Item = Cow<'b, str>>, between: &str) -> Value<'a> {
+    const LONGEST: usize = 65_535;
+    let mut all = String::new();
+    for (at, text) in texts.enumerate() {
+        if at > 0 {
+            all.push_str(between);
+        }
+        all.push_str(&text);
+        if all.len() > LONGEST {
+            return Value::Blank;
+        }
+    }
+    Value::of_string(all)
+}
+
+/// A count of characters; below zero there is none.
+fn count(value: &Value<'_>) -> Option<usize> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is in range")]
+    value.number().map(|number| number.clamp(0.0, 1e9) as usize)
+}
+
+/// So many characters of a text from a place on. Without both numbers it is blank.
+fn cut<'a>(value: &Value<'a>, from: impl Fn(usize) -> Option<usize>, wanted: Option<usize>) -> Value<'a> {
+    let text = value.text();
+    let (Some(from), Some(wanted)) = (from(text.chars().count()), wanted) else { return Value::Blank };
+    Value::of_string(text.chars().skip(from).take(wanted).collect())
+}
+
+fn median(mut numbers: Vec<f64>) -> Option<f64> {
+    numbers.sort_by(f64::total_cmp);
+    let middle = numbers.len() / 2;
+    let upper = *numbers.get(middle)?;
+    Some(if numbers.len() % 2 == 1 { upper } else { numbers[middle - 1].midpoint(upper) })
+}
+
 /// Rounds halves away from zero. 15 digits go in, so that 1.005 counts as the half it is meant to be.
-fn round(number: &Value, places: Option<&Value>, how: fn(f64) -> f64) -> Option<f64> {
+fn round(number: &Value<'_>, places: Option<&Value<'_>>, how: fn(f64) -> f64) -> Option<f64> {
     let places = match places {
         None => 0.0,
         Some(places) => places.number()?.clamp(-15.0, 15.0).trunc(),
@@ -293,69 +383,30 @@ fn round(number: &Value, places: Option<&Value>, how: fn(f64) -> f64) -> Option<
     Some(how(significant(number.number()? * scale, 15)) / scale)
 }
 
-/// The difference of two dates in a unit. A year is 365.2425 days and a month 30.44; `today` is
-/// midnight, so that a time of today lies a part of a day ahead of it.
-fn date_difference(values: &[Value], context: &Context<'_>) -> Option<f64> {
+/// The difference of two moments in a unit. `today` is midnight, so that a time of today lies a part
+/// of a day ahead of it.
+fn date_difference(values: &[Value<'_>], context: &Context<'_>) -> Option<f64> {
     let [first, second, unit, rest @ ..] = values else { return None };
     // The fourth argument is a date format or already the sign flag.
-    let signed = rest.iter().any(|flag| {
-        matches!(flag, Value::Truth(true))
-            || matches!(flag, Value::Text(text) if text.eq_ignore_ascii_case("true"))
+    let signed = rest.iter().any(|flag| match flag {
+        Value::Truth(truth) => *truth,
+        Value::Text(text) => text.trim().eq_ignore_ascii_case("true"),
+        _ => false,
     });
-    let format = rest.first().map(Value::text).unwrap_or_default();
-    let from = moment(first, &format, context)?;
-    let until = moment(second, &format, context)?;
+    let order = rest.iter().find_map(|order| Order::named(&order.text())).unwrap_or(Order::Ymd);
+    let unit = unit_seconds(&unit.text())?;
+    let from = at(first, order, context)?;
+    let until = at(second, order, context)?;
     let seconds = until.duration_since(from).as_secs_f64();
-    let seconds = if signed { seconds } else { seconds.abs() };
-    let unit = unit.text();
-    Some(
-        seconds
-            / match unit.as_str() {
-                "y" | "Y" => 365.2425 * 86_400.0,
-                "M" => 30.44 * 86_400.0,
-                "d" | "D" => 86_400.0,
-                "h" | "H" => 3_600.0,
-                "m" => 60.0,
-                "s" | "S" => 1.0,
-                _ => return None,
-            },
-    )
+    Some(if signed { seconds } else { seconds.abs() } / unit)
 }
 
-fn moment(value: &Value, format: &str, context: &Context<'_>) -> Option<DateTime> {
-    let Value::Text(text) = value else { return None };
-    let text = text.trim();
-    if text.eq_ignore_ascii_case("today") {
-        return Some(context.now.date().to_datetime(Time::midnight()));
+fn at(value: &Value<'_>, order: Order, context: &Context<'_>) -> Option<jiff::civil::DateTime> {
+    match value {
+        Value::Text(text) => moment(text, order, context.now),
+        _ => None,
     }
-    if text.eq_ignore_ascii_case("now") {
-        return Some(context.now);
-    }
-    if text.contains(':') && !text.contains(['-', '/']) {
-        // Times alone are compared within one day, whichever.
-        return Some(context.now.date().to_datetime(clock(text)?));
-    }
-    let (date, time) = text.split_once([' ', 'T']).unwrap_or((text, ""));
-    let parts: Vec<i16> = date.split(['-', '/']).map(|part| part.parse().ok()).collect::<Option<_>>()?;
-    let [first, second, third] = parts[..] else { return None };
-    let (year, month, day) = match format.to_ascii_lowercase().as_str() {
-        // Stored values are year first whatever the format says.
-        "mdy" if first <= 12 => (third, first, second),
-        "dmy" if first <= 31 => (third, second, first),
-        _ => (first, second, third),
-    };
-    let date = Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
-    Some(date.to_datetime(if time.is_empty() { Time::midnight() } else { clock(time)? }))
 }
-
-fn clock(text: &str) -> Option<Time> {
-    let mut parts = text.split(':').map(|part| part.trim().parse::<i8>());
-    let hour = parts.next()?.ok()?;
-    let minute = parts.next()?.ok()?;
-    let second = parts.next().transpose().ok()?.unwrap_or(0);
-    Time::new(hour, minute, second, 0).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::parse;
@@ -384,7 +435,7 @@ mod tests {
             project.fields.push(field);
         }
         let now = "2026-11-23T10:00:00".parse().unwrap();
-        evaluate(&parsed, &Context::new(&project, &record, &place, now)).text()
+        evaluate(&parsed, &Context::new(&project, &record, &place, now)).text().into_owned()
     }
 
     #[test]

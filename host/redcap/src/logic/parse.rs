@@ -1,9 +1,16 @@
 //! From text to [`Expression`], with every mistake at its place.
+//!
+//! The tokens are read by combinators; what they make is put together by hand, with a stack of its
+//! own. So no depth of nesting can exhaust the machine's stack, and after a mistake the reading goes
+//! on as if what is missing stood there.
 
-use super::{Expression, Function, Node, Operator};
-use crate::reference::{Reference, Span};
+use super::Expression;
+use super::function::Function;
+use super::lex::{Token, tokens};
+use super::step::{NEGATIVE, NOT, Operand, Operator, Step};
+use crate::reference::Span;
 
-/// Something in a condition that is not REDCap's language, or not yet understood here.
+/// Something in a condition that is not REDCap's language.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
 pub struct Mistake {
@@ -15,30 +22,25 @@ pub struct Mistake {
     pub help: String,
 }
 
-/// Deeper nesting is refused, because the stack is finite. Score tables in `if`s are the deepest there is.
-const MAX_DEPTH: usize = 100;
-/// Longer conditions are refused, for the same reason and to bound the cost of one evaluation.
-const MAX_NODES: usize = 4_000;
+/// Longer conditions are refused: it bounds what one evaluation may cost. The longest score tables
+/// of real projects have a tenth of it.
+const MAX_STEPS: usize = 50_000;
 
 /// Reads a condition. HTML entities, as they occur in project XML, stand for what they mean.
 pub fn parse(text: &str) -> Result<Expression, Vec<Mistake>> {
     let decoded = Decoded::new(text);
     let mut mistakes = Vec::new();
     let tokens = tokens(&decoded.text, &mut mistakes);
-    let mut parser = Parser { tokens: &tokens, at: 0, end: decoded.text.len(), depth: 0, nodes: 0 };
-    let root = parser.whole();
-    // A wrong character makes what follows doubtful, so the parser speaks only if there is none.
-    let root = match root {
-        Ok(root) if mistakes.is_empty() => return Ok(Expression { root }),
-        Ok(_) => None,
-        Err(mistake) => Some(mistake),
-    };
+    let mut parser = Parser::new(&tokens, decoded.text.len(), mistakes);
+    parser.run();
+    let Parser { steps, mut spans, mut mistakes, .. } = parser;
+    let original = |at: &Span| decoded.original(at.start)..decoded.original(at.end);
     if mistakes.is_empty() {
-        mistakes.extend(root);
+        spans.iter_mut().for_each(|span| *span = original(span));
+        return Ok(Expression { steps, spans });
     }
-    for mistake in &mut mistakes {
-        mistake.at = decoded.original(mistake.at.start)..decoded.original(mistake.at.end);
-    }
+    mistakes.sort_by_key(|mistake| (mistake.at.start, mistake.at.end));
+    mistakes.iter_mut().for_each(|mistake| mistake.at = original(&mistake.at));
     Err(mistakes)
 }
 
@@ -50,15 +52,23 @@ struct Decoded {
 
 impl Decoded {
     fn new(original: &str) -> Self {
-        const ENTITIES: [(&str, &str); 8] = [
+        const ENTITIES: [(&str, &str); 16] = [
             ("lt;", "<"),
             ("gt;", ">"),
             ("quot;", "\""),
+            ("#34;", "\""),
+            ("#034;", "\""),
             ("#039;", "'"),
             ("#39;", "'"),
             ("apos;", "'"),
+            ("lsquo;", "‘"),
+            ("rsquo;", "’"),
+            ("#8217;", "’"),
+            ("ldquo;", "“"),
+            ("rdquo;", "”"),
             ("nbsp;", " "),
             ("#160;", " "),
+            ("#13;", "\r"),
         ];
         let (mut text, mut from) = (String::new(), Vec::new());
         let mut at = 0;
@@ -90,363 +100,370 @@ impl Decoded {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
-enum Token {
-    Number(f64),
-    Text(String),
-    Word(String),
-    Reference(Reference),
-    Operator(Operator),
-    Open,
-    Close,
-    Comma,
+/// Something that was begun and waits for what follows.
+enum Open {
+    Paren(Span),
+    Call(Call),
+    Negative(Span),
+    Plus,
+    Not(Span),
+    /// An operator whose right side is being read; for `and` and `or`, where [`Step::Decided`] stands.
+    Infix(Operator, Span, Option<usize>),
 }
 
-fn tokens(text: &str, mistakes: &mut Vec<Mistake>) -> Vec<(Token, Span)> {
-    let mut tokens = Vec::new();
-    let mut at = 0;
-    while let Some(c) = text[at..].chars().next() {
-        let rest = &text[at..];
-        let is_comment = c == '#' || rest.starts_with("//");
-        let taken = if c.is_whitespace() {
-            c.len_utf8()
-        } else if is_comment {
-            rest.find('\n').unwrap_or(rest.len())
-        } else {
-            match token(c, rest) {
-                Ok((found, taken)) => {
-                    tokens.push((found, at..at + taken));
-                    taken
-                }
-                Err(wrong) => {
-                    let Wrong { taken, sentence, help } = wrong;
-                    mistakes.push(Mistake { at: at..at + taken, sentence, help });
-                    taken
-                }
-            }
-        };
-        at += taken;
-    }
-    tokens
-}
-
-/// A stretch that is no token. Reading goes on behind it.
-struct Wrong {
-    taken: usize,
-    sentence: String,
-    help: String,
-}
-
-/// The token at the start of a text that begins with `c`, and how many bytes it takes.
-fn token(c: char, rest: &str) -> Result<(Token, usize), Wrong> {
-    let run = |within: fn(char) -> bool| rest.find(|c| !within(c)).unwrap_or(rest.len());
-    match c {
-        '(' => Ok((Token::Open, 1)),
-        ')' => Ok((Token::Close, 1)),
-        ',' => Ok((Token::Comma, 1)),
-        '[' => Reference::read(rest)
-            .map(|(reference, taken)| (Token::Reference(reference), taken))
-            .ok_or_else(|| Wrong {
-                taken: rest.find(']').map_or(rest.len(), |end| end + 1),
-                sentence: "this is not a reference to a field".to_owned(),
-                help: "write a field as `[field]`, a checkbox as `[field(code)]`".to_owned(),
-            }),
-        '\'' | '"' => {
-            let inner = &rest[1..];
-            let end = inner.find(c).ok_or_else(|| Wrong {
-                taken: rest.len(),
-                sentence: "the quotation mark is never closed".to_owned(),
-                help: format!("end the text with a second {c}"),
-            })?;
-            Ok((Token::Text(inner[..end].to_owned()), end + 2))
-        }
-        '0'..='9' | '.' => {
-            let taken = run(|c| c.is_ascii_digit() || c == '.');
-            let number = rest[..taken].parse().map_err(|_| Wrong {
-                taken,
-                sentence: format!("`{}` is not a number", &rest[..taken]),
-                help: "write digits with one decimal point at most".to_owned(),
-            })?;
-            Ok((Token::Number(number), taken))
-        }
-        c if c.is_ascii_alphabetic() => {
-            let taken = run(|c| c.is_ascii_alphanumeric() || c == '_');
-            Ok((Token::Word(rest[..taken].to_ascii_lowercase()), taken))
-        }
-        _ => {
-            operator(rest).map(|(operator, taken)| (Token::Operator(operator), taken)).ok_or_else(|| Wrong {
-                taken: c.len_utf8(),
-                sentence: format!("`{c}` has no meaning here"),
-                help: if matches!(c, '‘' | '’' | '“' | '”') {
-                    "use a straight quotation mark, ' or \"".to_owned()
-                } else {
-                    "take it out, or put it in quotation marks".to_owned()
-                },
-            })
-        }
-    }
-}
-
-fn operator(rest: &str) -> Option<(Operator, usize)> {
-    // Longest first. `||` and `&&` are not documented, but stand in real projects.
-    const SIGNS: [(&str, Operator); 14] = [
-        ("<>", Operator::Unequal),
-        ("!=", Operator::Unequal),
-        ("<=", Operator::LessOrEqual),
-        (">=", Operator::GreaterOrEqual),
-        ("||", Operator::Or),
-        ("&&", Operator::And),
-        ("=", Operator::Equal),
-        ("<", Operator::Less),
-        (">", Operator::Greater),
-        ("+", Operator::Plus),
-        ("-", Operator::Minus),
-        ("*", Operator::Times),
-        ("/", Operator::Over),
-        ("^", Operator::Power),
-    ];
-    SIGNS.iter().find(|(sign, _)| rest.starts_with(sign)).map(|&(sign, operator)| (operator, sign.len()))
+struct Call {
+    /// None if there is no such function: its arguments are read all the same.
+    function: Option<Function>,
+    at: Span,
+    arguments: usize,
+    /// Where an `if` has the steps that learn later where to go on.
+    unless: usize,
+    skip: usize,
 }
 
 struct Parser<'a> {
     tokens: &'a [(Token, Span)],
     at: usize,
     end: usize,
-    depth: usize,
-    nodes: usize,
+    steps: Vec<Step>,
+    spans: Vec<Span>,
+    open: Vec<Open>,
+    mistakes: Vec<Mistake>,
 }
 
-/// Operators from the loosest to the tightest: AND binds tighter than OR.
-const LEVELS: [&[Operator]; 6] = [
-    &[Operator::Or],
-    &[Operator::And],
-    &[
-        Operator::Equal,
-        Operator::Unequal,
-        Operator::Less,
-        Operator::LessOrEqual,
-        Operator::Greater,
-        Operator::GreaterOrEqual,
-    ],
-    &[Operator::Plus, Operator::Minus],
-    &[Operator::Times, Operator::Over],
-    &[Operator::Power],
-];
-const COMPARISON: usize = 2;
+/// What is joined where an operator is missing.
+const IMPLIED: Operator = Operator::And;
 
-impl Parser<'_> {
-    fn whole(&mut self) -> Result<Node, Mistake> {
+impl<'a> Parser<'a> {
+    fn new(tokens: &'a [(Token, Span)], end: usize, mistakes: Vec<Mistake>) -> Self {
+        Self { tokens, at: 0, end, steps: Vec::new(), spans: Vec::new(), open: Vec::new(), mistakes }
+    }
+
+    fn run(&mut self) {
         if self.tokens.is_empty() {
-            return Err(
-                self.mistake("there is no condition", "leave the condition out altogether, or write one")
-            );
-        }
-        let root = self.level(0)?;
-        match self.peek() {
-            None => Ok(root),
-            Some(Token::Close) => {
-                Err(self.mistake("this parenthesis was never opened", "take it out, or add a `(` before"))
+            if self.mistakes.is_empty() {
+                self.mistake(
+                    self.end..self.end,
+                    "there is no condition",
+                    "leave the condition out altogether, or write one",
+                );
             }
-            Some(Token::Comma) => {
-                Err(self
-                    .mistake("a comma stands between the arguments of a function only", "use `and` or `or`"))
-            }
-            Some(_) => {
-                Err(self.mistake("an operator is missing before this", "join the two with `and` or `or`"))
-            }
-        }
-    }
-
-    /// Operators of this level and tighter ones. One function for all levels keeps the stack short.
-    fn level(&mut self, loosest: usize) -> Result<Node, Mistake> {
-        let mut left = if self.peek_word("not") {
-            self.at += 1;
-            let inner = self.nested(|parser| parser.level(COMPARISON))?;
-            self.node(Node::Not(Box::new(inner)))?
-        } else {
-            self.unary()?
-        };
-        while let Some(operator) = self.peek_operator() {
-            let level = LEVELS.iter().position(|level| level.contains(&operator)).unwrap_or(0);
-            if level < loosest {
-                break;
-            }
-            self.at += 1;
-            if level == COMPARISON && self.peek_operator() == Some(Operator::Equal) {
-                return Err(self.mistake("one sign of comparison is enough", "write `=` once"));
-            }
-            let right = self.nested(|parser| parser.level(level + 1))?;
-            left = self.node(Node::Binary(operator, Box::new(left), Box::new(right)))?;
-        }
-        Ok(left)
-    }
-
-    fn unary(&mut self) -> Result<Node, Mistake> {
-        match self.peek_operator() {
-            Some(Operator::Minus) => {
-                self.at += 1;
-                let inner = self.nested(Self::unary)?;
-                self.node(Node::Negative(Box::new(inner)))
-            }
-            Some(Operator::Plus) => {
-                self.at += 1;
-                self.nested(Self::unary)
-            }
-            _ => self.primary(),
-        }
-    }
-
-    fn primary(&mut self) -> Result<Node, Mistake> {
-        let Some((token, span)) = self.tokens.get(self.at).cloned() else {
-            return Err(self.mistake("the condition ends too early", "add what should follow"));
-        };
-        self.at += 1;
-        match token {
-            Token::Number(number) => self.node(Node::Number(number)),
-            Token::Text(text) => self.node(Node::Text(text)),
-            Token::Reference(reference) => {
-                if reference.is_smart() && !super::eval::knows_smart(&reference.name) {
-                    return Err(Mistake {
-                        at: span,
-                        sentence: format!(
-                            "the smart variable `[{}]` is not understood in conditions",
-                            reference.name
-                        ),
-                        help: "use a field instead".to_owned(),
-                    });
-                }
-                self.node(Node::Reference(reference))
-            }
-            Token::Open => {
-                let inner = self.nested(|parser| parser.level(0))?;
-                self.close(&span)?;
-                Ok(inner)
-            }
-            Token::Word(word) => self.word(&word, &span),
-            Token::Close | Token::Comma | Token::Operator(_) => {
-                self.at -= 1;
-                Err(self
-                    .mistake("a value is missing before this", "write a field, a number or a quoted text"))
-            }
-        }
-    }
-
-    fn word(&mut self, word: &str, span: &Span) -> Result<Node, Mistake> {
-        if self.peek() == Some(&Token::Open) {
-            let Some(function) = Function::by_name(word) else {
-                return Err(Mistake {
-                    at: span.clone(),
-                    sentence: format!("the function `{word}` is not understood"),
-                    help: format!(
-                        "the functions are {}",
-                        Function::ALL.map(|entry| format!("`{}`", entry.1)).join(", ")
-                    ),
-                });
-            };
-            self.at += 1;
-            let arguments = self.arguments(span)?;
-            let (name, least, most) = function.arity();
-            if !(least..=most).contains(&arguments.len()) {
-                let wanted = if least == most {
-                    least.to_string()
-                } else if most == usize::MAX {
-                    format!("{least} or more")
-                } else {
-                    format!("{least} to {most}")
-                };
-                return Err(Mistake {
-                    at: span.clone(),
-                    sentence: format!("`{name}` is given {} arguments", arguments.len()),
-                    help: format!("`{name}` takes {wanted}"),
-                });
-            }
-            return self.node(Node::Call(function, arguments));
-        }
-        match word {
-            "true" => self.node(Node::Truth(true)),
-            "false" => self.node(Node::Truth(false)),
-            "today" | "now" => self.node(Node::Text(word.to_owned())),
-            _ => Err(Mistake {
-                at: span.clone(),
-                sentence: format!("`{word}` is neither a field nor a text"),
-                help: format!("write `[{word}]` for the field or `'{word}'` for the text"),
-            }),
-        }
-    }
-
-    fn arguments(&mut self, open: &Span) -> Result<Vec<Node>, Mistake> {
-        let mut arguments = Vec::new();
-        if self.peek() == Some(&Token::Close) {
-            self.at += 1;
-            return Ok(arguments);
+            return;
         }
         loop {
-            arguments.push(self.nested(|parser| parser.level(0))?);
-            if self.peek() == Some(&Token::Comma) {
-                self.at += 1;
-            } else {
-                self.close(open)?;
-                return Ok(arguments);
+            self.operand();
+            if self.steps.len() > MAX_STEPS {
+                let at = self.here();
+                self.mistake(at, "the condition is too long", "split it into calculated fields");
+                return;
+            }
+            if !self.behind_operand() {
+                return;
             }
         }
     }
 
-    fn close(&mut self, open: &Span) -> Result<(), Mistake> {
-        match self.peek() {
-            Some(Token::Close) => {
-                self.at += 1;
-                Ok(())
-            }
-            None => Err(Mistake {
-                at: open.clone(),
-                sentence: "this parenthesis is never closed".to_owned(),
-                help: "add a `)`".to_owned(),
-            }),
-            Some(_) => {
-                Err(self.mistake("an operator is missing before this", "join the two with `and` or `or`"))
-            }
-        }
-    }
-
-    fn nested(&mut self, inner: impl FnOnce(&mut Self) -> Result<Node, Mistake>) -> Result<Node, Mistake> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(self.mistake("the condition is nested too deeply", "split it into calculated fields"));
-        }
-        let node = inner(self);
-        self.depth -= 1;
-        node
-    }
-
-    fn node(&mut self, node: Node) -> Result<Node, Mistake> {
-        self.nodes += 1;
-        if self.nodes > MAX_NODES {
-            return Err(self.mistake("the condition is too long", "split it into calculated fields"));
-        }
-        Ok(node)
-    }
-
-    fn peek(&self) -> Option<&Token> {
+    fn peek(&self) -> Option<&'a Token> {
         self.tokens.get(self.at).map(|(token, _)| token)
     }
 
-    fn peek_word(&self, word: &str) -> bool {
-        matches!(self.peek(), Some(Token::Word(found)) if found == word)
+    /// The place of the next token.
+    fn here(&self) -> Span {
+        self.tokens.get(self.at).map_or(self.end..self.end, |(_, span)| span.clone())
     }
 
-    fn peek_operator(&self) -> Option<Operator> {
-        match self.peek()? {
-            Token::Operator(operator) => Some(*operator),
-            Token::Word(word) if word == "and" => Some(Operator::And),
-            Token::Word(word) if word == "or" => Some(Operator::Or),
-            _ => None,
+    fn mistake(&mut self, at: Span, sentence: impl Into<String>, help: impl Into<String>) {
+        // What follows from a mistake at the same place is none of its own.
+        if self.mistakes.iter().all(|known| known.at != at) {
+            self.mistakes.push(Mistake { at, sentence: sentence.into(), help: help.into() });
         }
     }
 
-    /// A mistake at the next token.
-    fn mistake(&self, sentence: &str, help: &str) -> Mistake {
-        let at = self.tokens.get(self.at).map_or(self.end..self.end, |(_, span)| span.clone());
-        Mistake { at, sentence: sentence.to_owned(), help: help.to_owned() }
+    fn step(&mut self, step: Step, span: Span) -> usize {
+        self.steps.push(step);
+        self.spans.push(span);
+        self.steps.len() - 1
+    }
+
+    /// Reads prefixes and opening parentheses up to and with one value.
+    fn operand(&mut self) {
+        loop {
+            let span = self.here();
+            let Some(token) = self.peek() else {
+                self.mistake(span.clone(), "the condition ends too early", "add what should follow");
+                self.step(Step::Blank, span);
+                return;
+            };
+            self.at += 1;
+            match token {
+                Token::Operator(Operator::Minus) => self.open.push(Open::Negative(span)),
+                Token::Operator(Operator::Plus) => self.open.push(Open::Plus),
+                Token::Open => self.open.push(Open::Paren(span)),
+                Token::Number(number) => {
+                    self.step(Step::Number(*number), span);
+                    return;
+                }
+                Token::Text(text) => {
+                    self.step(Step::Text(text.clone()), span);
+                    return;
+                }
+                Token::Reference(reference) => {
+                    if let Err((sentence, help)) = super::eval::understands(reference) {
+                        self.mistake(span.clone(), sentence, help);
+                    }
+                    self.step(Step::Reference(Box::new(Operand::new(reference.clone()))), span);
+                    return;
+                }
+                Token::Word(word) if word == "not" => self.open.push(Open::Not(span)),
+                Token::Word(word) if self.peek() == Some(&Token::Open) && operator(token).is_none() => {
+                    self.at += 1;
+                    if self.call(word, span) {
+                        return;
+                    }
+                }
+                Token::Word(word) if operator(token).is_none() => {
+                    self.word(word, span);
+                    return;
+                }
+                Token::Word(_) | Token::Operator(_) | Token::Close | Token::Comma => {
+                    self.at -= 1;
+                    self.mistake(
+                        span.clone(),
+                        "a value is missing before this",
+                        "write a field, a number or a quoted text",
+                    );
+                    self.step(Step::Blank, span);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn word(&mut self, word: &str, span: Span) {
+        let step = match word {
+            "true" => Step::Truth(true),
+            "false" => Step::Truth(false),
+            "today" => Step::Today,
+            "now" => Step::Now,
+            "null" => Step::Blank,
+            _ => {
+                self.mistake(
+                    span.clone(),
+                    format!("`{word}` is neither a field nor a text"),
+                    format!("write `[{word}]` for the field or `'{word}'` for the text"),
+                );
+                Step::Blank
+            }
+        };
+        self.step(step, span);
+    }
+
+    /// Begins a call behind its parenthesis. True if it ends at once, for want of arguments.
+    fn call(&mut self, word: &str, at: Span) -> bool {
+        let function = Function::named(word);
+        if function.is_none() {
+            let near = super::function::FUNCTIONS
+                .iter()
+                .map(|row| (strsim::osa_distance(row.name, word), row.name))
+                .min()
+                .filter(|(distance, _)| *distance <= 2);
+            let help = match near {
+                Some((_, name)) => format!("did you mean `{name}`?"),
+                None => "`consentry redcap reference` lists the functions".to_owned(),
+            };
+            self.mistake(at.clone(), format!("the function `{word}` is not understood"), help);
+        }
+        let call = Call { function, at, arguments: 0, unless: 0, skip: 0 };
+        if self.peek() == Some(&Token::Close) {
+            self.at += 1;
+            self.called(call);
+            return true;
+        }
+        self.open.push(Open::Call(call));
+        false
+    }
+
+    /// Reads what follows a value, up to and with the next operator or comma. False at the end.
+    fn behind_operand(&mut self) -> bool {
+        loop {
+            let span = self.here();
+            let Some(token) = self.peek() else {
+                self.finish();
+                return false;
+            };
+            if let Some(operator) = operator(token) {
+                self.at += 1;
+                self.infix(operator, span);
+                return true;
+            }
+            match token {
+                Token::Close => {
+                    self.at += 1;
+                    self.reduce(0);
+                    match self.open.pop() {
+                        Some(Open::Paren(_)) => {}
+                        Some(Open::Call(mut call)) => {
+                            call.arguments += 1;
+                            self.called(call);
+                        }
+                        _ => self.mistake(
+                            span,
+                            "this parenthesis was never opened",
+                            "take it out, or add a `(` before",
+                        ),
+                    }
+                }
+                Token::Comma => {
+                    self.at += 1;
+                    self.reduce(0);
+                    if let Some(Open::Call(call)) = self.open.last_mut() {
+                        call.arguments += 1;
+                        if call.function == Some(Function::If) {
+                            self.between_arguments(span);
+                        }
+                    } else {
+                        self.mistake(
+                            span.clone(),
+                            "a comma stands between the arguments of a function only",
+                            "use `and` or `or`",
+                        );
+                        self.infix(IMPLIED, span);
+                    }
+                    return true;
+                }
+                _ => {
+                    let (sentence, help) = self.missing_operator();
+                    self.mistake(span.clone(), sentence, help);
+                    self.infix(IMPLIED, span);
+                    return true;
+                }
+            }
+        }
+    }
+
+    fn missing_operator(&self) -> (&'static str, &'static str) {
+        let behind = self.at.checked_sub(1).map(|at| &self.tokens[at].0);
+        match (behind, self.peek()) {
+            (Some(Token::Reference(event)), Some(Token::Reference(_))) if event.names_an_event() => (
+                "a blank parts the event from its field, so that the event is not heeded",
+                "write `[event][field]` without anything between them",
+            ),
+            _ => ("an operator is missing before this", "join the two with `and` or `or`"),
+        }
+    }
+
+    fn infix(&mut self, operator: Operator, span: Span) {
+        self.reduce(operator.binding());
+        let decided = matches!(operator, Operator::And | Operator::Or)
+            .then(|| self.step(Step::Decided(operator, 0), span.clone()));
+        self.open.push(Open::Infix(operator, span, decided));
+    }
+
+    /// Puts together what binds at least so tightly.
+    fn reduce(&mut self, binding: u8) {
+        while let Some(open) = self.open.last() {
+            let tightness = match open {
+                Open::Paren(_) | Open::Call(_) => return,
+                Open::Negative(_) | Open::Plus => NEGATIVE,
+                Open::Not(_) => NOT,
+                Open::Infix(operator, ..) => operator.binding(),
+            };
+            if tightness < binding {
+                return;
+            }
+            match self.open.pop() {
+                Some(Open::Negative(span)) => {
+                    self.step(Step::Negative, span);
+                }
+                Some(Open::Not(span)) => {
+                    self.step(Step::Not, span);
+                }
+                Some(Open::Infix(operator, span, decided)) => {
+                    if operator.is_comparison() && operator.binding() == binding {
+                        let at = self.tokens.get(self.at.saturating_sub(1)).map(|(_, span)| span.clone());
+                        self.mistake(
+                            at.unwrap_or_else(|| span.clone()),
+                            "a comparison is compared again",
+                            "write two comparisons joined by `and`, as in `[x] > 1 and [x] < 5`",
+                        );
+                    }
+                    let at = self.step(Step::Binary(operator), span);
+                    if let Some(decided) = decided {
+                        self.steps[decided] = Step::Decided(operator, at + 1);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Within an `if`, behind an argument.
+    fn between_arguments(&mut self, comma: Span) {
+        let next = self.steps.len() + 1;
+        let Some(Open::Call(call)) = self.open.last_mut() else { return };
+        match call.arguments {
+            1 => {
+                call.unless = next - 1;
+                self.step(Step::Unless(0), comma);
+            }
+            2 => {
+                let unless = call.unless;
+                call.skip = next - 1;
+                self.step(Step::Skip(0), comma);
+                self.steps[unless] = Step::Unless(next);
+            }
+            _ => {}
+        }
+    }
+
+    fn called(&mut self, call: Call) {
+        let Call { function, at, arguments, skip, .. } = call;
+        let Some(function) = function else {
+            self.step(Step::Blank, at);
+            return;
+        };
+        let signature = function.signature();
+        let (name, least, most) = (signature.name, signature.least, signature.most);
+        if !(least..=most).contains(&arguments) {
+            let wanted = match most {
+                usize::MAX => format!("{least} or more"),
+                most if most == least => least.to_string(),
+                most => format!("{least} to {most}"),
+            };
+            let given =
+                if arguments == 1 { "1 argument".to_owned() } else { format!("{arguments} arguments") };
+            self.mistake(
+                at.clone(),
+                format!("`{name}` is given {given}"),
+                format!("`{name}` takes {wanted}: `{}`", signature.form),
+            );
+        } else if function == Function::If {
+            self.steps[skip] = Step::Skip(self.steps.len());
+        }
+        self.step(Step::Call(function, arguments), at);
+    }
+
+    /// At the end of the text: what is still open was never closed.
+    fn finish(&mut self) {
+        loop {
+            self.reduce(0);
+            match self.open.pop() {
+                Some(Open::Paren(span) | Open::Call(Call { at: span, .. })) => {
+                    self.mistake(span, "this parenthesis is never closed", "add a `)`");
+                }
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+}
+
+fn operator(token: &Token) -> Option<Operator> {
+    match token {
+        Token::Operator(operator) => Some(*operator),
+        Token::Word(word) if word == "and" => Some(Operator::And),
+        Token::Word(word) if word == "or" => Some(Operator::Or),
+        _ => None,
     }
 }
 
@@ -461,17 +478,20 @@ mod tests {
             ("([age] = 1", "(", "this parenthesis is never closed"),
             ("[age] = 1)", ")", "this parenthesis was never opened"),
             ("[age] 1", "1", "an operator is missing before this"),
-            ("[age] == 1", "=", "one sign of comparison is enough"),
             ("[age] = ", "", "the condition ends too early"),
             ("[age] = yes", "yes", "`yes` is neither a field nor a text"),
             ("frob([age])", "frob", "the function `frob` is not understood"),
-            ("if([age])", "if", "`if` is given 1 arguments"),
+            ("if([age])", "if", "`if` is given 1 argument"),
             ("[see here] = 1", "[see here]", "this is not a reference to a field"),
-            ("[age] = “1”", "“", "`“` has no meaning here"),
+            ("1 < [age] < 5", "<", "a comparison is compared again"),
+            ("[age] ≥ 1", "≥", "`≥` has no meaning here"),
+            ("1.2.3", "1.2.3", "`1.2.3` is not a number"),
+            ("2nd", "2nd", "`2nd` is not a number"),
+            ("[a] = 1, [b] = 2", ",", "a comma stands between the arguments of a function only"),
             (
-                "[user-role-name] = 'x'",
-                "[user-role-name]",
-                "the smart variable `[user-role-name]` is not understood in conditions",
+                "[baseline_arm_1] [age] = 1",
+                "[age]",
+                "a blank parts the event from its field, so that the event is not heeded",
             ),
             ("  ", "", "there is no condition"),
             ("[a] &lt; 1 frob", "frob", "an operator is missing before this"),
@@ -479,25 +499,64 @@ mod tests {
             let mistakes = parse(text).unwrap_err();
             assert_eq!(&text[mistakes[0].at.clone()], place, "{text}");
             assert_eq!(mistakes[0].sentence, sentence, "{text}");
+            assert!(!mistakes[0].help.is_empty());
         }
     }
 
     #[test]
-    fn every_wrong_character_is_reported() {
-        assert_eq!(parse("[age] = ‘1’").unwrap_err().len(), 2);
+    fn reading_goes_on_behind_a_mistake() {
+        for (text, places) in [
+            ("[a] = ≤ and fro(1) or [b] = 'x", vec!["≤", "fro", "'x"]),
+            ("( = 1) and ([b] = yes", vec!["=", "(", "yes"]),
+            ("round() + if(1, 2) + datediff([a])", vec!["round", "if", "datediff"]),
+            ("[a] [b] [c]", vec!["[b]", "[c]"]),
+            (") ) and", vec![")", "", ")"]),
+        ] {
+            let mut mistakes: Vec<&str> =
+                parse(text).unwrap_err().iter().map(|mistake| &text[mistake.at.clone()]).collect();
+            mistakes.sort_by_key(|place| text.find(place));
+            let mut places = places;
+            places.sort_by_key(|place| text.find(place));
+            for place in places {
+                assert!(mistakes.contains(&place), "{text}: {place} is not among {mistakes:?}");
+            }
+        }
     }
 
     #[test]
-    fn nesting_and_length_have_an_end() {
-        let deep = format!("{}1{}", "(".repeat(5000), ")".repeat(5000));
-        assert_eq!(parse(&deep).unwrap_err()[0].sentence, "the condition is nested too deeply");
-        let ifs = format!("{}1{}", "if([a] = 1 and [b] = 2, 0, ".repeat(95), ")".repeat(95));
-        assert_eq!(parse(&ifs).unwrap().references().len(), 190);
-        let minus = format!("{}1", "-".repeat(5000));
-        assert!(parse(&minus).is_err());
-        let not = "not ".repeat(5000);
-        assert!(parse(&not).is_err());
-        let long = vec!["1"; 20_000].join("+");
+    fn a_near_miss_is_named() {
+        assert_eq!(parse("rond(1)").unwrap_err()[0].help, "did you mean `round`?");
+    }
+
+    #[test]
+    fn what_real_projects_write_is_read() {
+        for text in [
+            "# a comment\n[a] = 1 // another",
+            "[a] = ‘1’ AND [b] = “2” Or [c] = '3’",
+            "if ([a] = 1, length ([b]), 0)",
+            "([a]=1)and([b]=2)or([c]=3)",
+            "[a(1)] && [a(2)] || not([a(3)])",
+            "[event-name][a] = \"x\" and [e_arm_1][a][2] <> ''",
+            "([a])^(2) === 4",
+            "&#039;x&#039; = [a] &amp;&amp; 1 &lt;= 2",
+            "[name] = 'O\\'Neill'",
+            "datediff([a], \"today\", \"d\", \"mdy\", true)",
+            "-[a] + +2 - -3",
+            "\u{a0}[a]\u{200b} = .5",
+        ] {
+            assert!(parse(text).is_ok(), "{text}: {:?}", parse(text));
+        }
+    }
+
+    #[test]
+    fn depth_has_no_end_and_length_has() {
+        let deep = format!("{}1{}", "(".repeat(20_000), ")".repeat(20_000));
+        assert!(parse(&deep).is_ok());
+        let ifs = format!("{}1{}", "if([a] = 1, 0, ".repeat(5_000), ")".repeat(5_000));
+        assert_eq!(parse(&ifs).unwrap().references().len(), 5_000);
+        assert!(parse(&format!("{}1", "-".repeat(20_000))).is_ok());
+        assert!(parse(&format!("{}1", "not ".repeat(20_000))).is_ok());
+        let long = vec!["1"; 60_000].join("+");
         assert_eq!(parse(&long).unwrap_err()[0].sentence, "the condition is too long");
     }
 }

@@ -23,7 +23,7 @@ fn compute(project: &Project, record: &mut Record, place: &Place, now: DateTime)
             continue;
         }
         let Ok(formula) = parse(formula) else { continue };
-        let outcome = evaluate(&formula, &Context::new(project, record, place, now)).text();
+        let outcome = evaluate(&formula, &Context::new(project, record, place, now)).text().into_owned();
         record.set(&field.name, place, &outcome);
     }
 }

@@ -1,0 +1,521 @@
+//! An expression held against a project: what does not exist, what can never be true, what gets the
+//! wrong kind of value. REDCap's own answer to all of these is a silent blank.
+
+use super::Expression;
+use super::function::{Function, Kind};
+use super::moment::{Order, moment, unit_seconds};
+use super::step::{Operator, Step};
+use super::value::parse_number;
+use crate::project::{CLASSIC_EVENT, Field, FieldKind, Project};
+use crate::reference::{Instance, Reference, Span};
+
+/// Something that an expression says and its author hardly means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Where, in bytes of the text the expression was read from.
+    pub at: Span,
+    /// A lower-case fragment.
+    pub sentence: String,
+    /// What to write instead.
+    pub help: String,
+}
+
+/// Where in a project an expression stands, as far as that is one place.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Standing<'a> {
+    pub event: Option<&'a str>,
+}
+
+/// Holds an expression against a project.
+#[must_use]
+pub fn check(expression: &Expression, project: &Project, standing: Standing<'_>) -> Vec<Finding> {
+    let mut checking = Checking { project, standing, findings: Vec::new() };
+    let mut stack: Vec<Part<'_>> = Vec::new();
+    let whole = |left: &Span, right: &Span| left.start.min(right.start)..left.end.max(right.end);
+    for (step, span) in expression.steps.iter().zip(&expression.spans) {
+        let part = match step {
+            Step::Number(number) => Part::new(span, Is::Number(*number), Kind::Number),
+            Step::Text(text) => Part::new(span, Is::Text(text), Kind::Text),
+            Step::Truth(_) => Part::new(span, Is::Computed, Kind::Truth),
+            Step::Blank => Part::new(span, Is::Text(""), Kind::Any),
+            Step::Today | Step::Now => Part::new(span, Is::Computed, Kind::Moment),
+            Step::Reference(operand) => checking.reference(&operand.reference, span),
+            Step::Negative => {
+                let inner = stack.pop().unwrap_or_default();
+                checking.number(&inner, "-");
+                let is = if let Is::Number(number) = inner.is { Is::Number(-number) } else { Is::Computed };
+                Part::new(&whole(span, &inner.at), is, Kind::Number)
+            }
+            Step::Not => {
+                let inner = stack.pop().unwrap_or_default();
+                Part::new(&whole(span, &inner.at), Is::Computed, Kind::Truth)
+            }
+            Step::Binary(operator) => {
+                let right = stack.pop().unwrap_or_default();
+                let left = stack.pop().unwrap_or_default();
+                let at = whole(&left.at, &right.at);
+                let kind = match operator {
+                    Operator::And | Operator::Or => Kind::Truth,
+                    operator if operator.is_comparison() => {
+                        checking.comparison(*operator, &left, &right, &at);
+                        Kind::Truth
+                    }
+                    operator => {
+                        for side in [&left, &right] {
+                            checking.number(side, operator.sign());
+                        }
+                        Kind::Number
+                    }
+                };
+                Part::new(&at, Is::Computed, kind)
+            }
+            Step::Call(function, count) => {
+                let arguments = stack.split_off(stack.len().saturating_sub(*count));
+                checking.call(*function, &arguments);
+                let end = arguments.iter().map(|part| part.at.end).max().unwrap_or(span.end);
+                Part::new(&(span.start..end.max(span.end)), Is::Computed, function.signature().gives)
+            }
+            Step::Decided(..) | Step::Unless(_) | Step::Skip(_) => continue,
+        };
+        stack.push(part);
+    }
+    checking.findings
+}
+
+/// What is known of a value before there is a record.
+#[derive(Debug, Clone)]
+struct Part<'a> {
+    at: Span,
+    is: Is<'a>,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Is<'a> {
+    Number(f64),
+    Text(&'a str),
+    Field(&'a Field),
+    /// One box of a checkbox.
+    Box,
+    /// The status of a form.
+    Status,
+    Computed,
+}
+
+impl Default for Part<'_> {
+    fn default() -> Self {
+        Self { at: 0..0, is: Is::Computed, kind: Kind::Any }
+    }
+}
+
+impl<'a> Part<'a> {
+    fn new(at: &Span, is: Is<'a>, kind: Kind) -> Self {
+        Self { at: at.clone(), is, kind }
+    }
+}
+
+struct Checking<'a> {
+    project: &'a Project,
+    standing: Standing<'a>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Checking<'a> {
+    fn find(&mut self, at: &Span, sentence: impl Into<String>, help: impl Into<String>) {
+        self.findings.push(Finding { at: at.clone(), sentence: sentence.into(), help: help.into() });
+    }
+
+    fn reference(&mut self, reference: &Reference, at: &Span) -> Part<'a> {
+        let project = self.project;
+        if reference.is_smart() {
+            return Part::new(at, Is::Computed, Kind::Any);
+        }
+        let event = self.event(reference, at);
+        let Some(field) = project.field(&reference.name) else {
+            if let Some(instrument) = project.status_of(&reference.name) {
+                self.place(reference, &instrument.name, event.as_deref(), at);
+                return Part::new(at, Is::Status, Kind::Number);
+            }
+            let name = &reference.name;
+            let names = project.fields.iter().map(|field| field.name.as_str());
+            self.find(at, format!("there is no field `{name}`"), nearest(name, names));
+            return Part::new(at, Is::Computed, Kind::Any);
+        };
+        self.place(reference, &field.instrument, event.as_deref(), at);
+        if let Some(code) = &reference.code {
+            return self.checkbox(field, code, at);
+        }
+        if field.kind == FieldKind::Checkbox && !reference.has_param("checked") {
+            self.find(
+                at,
+                format!("`{}` is a checkbox, which has one value for each choice", field.name),
+                format!("write `[{}({})]`", field.name, field.choices.first().map_or("1", |c| &c.code)),
+            );
+            return Part::new(at, Is::Computed, Kind::Any);
+        }
+        if field.kind == FieldKind::Descriptive {
+            self.find(
+                at,
+                format!("`{}` is descriptive text and never has a value", field.name),
+                "refer to a field that is filled in",
+            );
+        }
+        if reference.has_param("label") {
+            self.find(at, "conditions see codes, never labels", format!("write `[{}]`", field.name));
+        }
+        Part::new(at, Is::Field(field), kind_of(field))
+    }
+
+    fn checkbox(&mut self, field: &'a Field, code: &str, at: &Span) -> Part<'a> {
+        if field.kind != FieldKind::Checkbox {
+            self.find(
+                at,
+                format!("`{}` is no checkbox and has no choice `{code}` of its own", field.name),
+                format!("write `[{}] = '{code}'`", field.name),
+            );
+            return Part::new(at, Is::Computed, Kind::Any);
+        }
+        let known = |choice: &crate::project::Choice| choice.code.eq_ignore_ascii_case(code);
+        if !field.choices.iter().any(known) && !self.project.missing_data_codes.iter().any(known) {
+            self.find(at, format!("`{}` has no choice `{code}`", field.name), choices(field));
+        }
+        Part::new(at, Is::Box, Kind::Number)
+    }
+
+    /// The unique name of the event that a reference names, if it is one event.
+    fn event(&mut self, reference: &Reference, at: &Span) -> Option<String> {
+        let Some(named) = &reference.event else { return self.standing.event.map(str::to_owned) };
+        if let Some(event) =
+            self.project.events.iter().find(|event| event.unique_name.eq_ignore_ascii_case(named))
+        {
+            return Some(event.unique_name.clone());
+        }
+        if !named.contains('-') && !named.eq_ignore_ascii_case(CLASSIC_EVENT) {
+            let names = self.project.events.iter().map(|event| event.unique_name.as_str());
+            self.find(at, format!("there is no event `{named}`"), nearest(named, names));
+        }
+        None
+    }
+
+    /// Whether a field's instrument is filled in, and repeats, where a reference looks for it.
+    fn place(&mut self, reference: &Reference, instrument: &str, event: Option<&str>, at: &Span) {
+        let project = self.project;
+        if let Some(event) = event
+            && !project.form_events.iter().any(|pair| pair.event == event && pair.instrument == instrument)
+        {
+            let at_event = project.form_events.iter().find(|pair| pair.instrument == instrument);
+            self.find(
+                at,
+                format!(
+                    "`{instrument}` is not filled in at `{event}`, so that `{}` is always blank",
+                    reference.name
+                ),
+                match at_event {
+                    Some(pair) => format!("it is filled in at `{}`", pair.event),
+                    None => "it is filled in at no event".to_owned(),
+                },
+            );
+            return;
+        }
+        let repeats = project
+            .repeating
+            .iter()
+            .any(|row| row.instrument.as_deref().is_none_or(|name| name == instrument));
+        if let Some(Instance::Number(2..) | Instance::Previous | Instance::Next) = reference.instance
+            && !repeats
+        {
+            self.find(
+                at,
+                format!("`{instrument}` does not repeat, so that this instance is always blank"),
+                "leave the instance out",
+            );
+        }
+    }
+
+    fn comparison(&mut self, operator: Operator, left: &Part<'a>, right: &Part<'a>, at: &Span) {
+        let (part, other, operator) = match (left.is, right.is) {
+            (Is::Number(_) | Is::Text(_), _) => (right, left, mirrored(operator)),
+            _ => (left, right, operator),
+        };
+        let literal = match other.is {
+            Is::Text(text) => text.to_owned(),
+            Is::Number(number) => super::format_number(number),
+            _ => return,
+        };
+        let equality = matches!(operator, Operator::Equal | Operator::Unequal);
+        if literal.trim().is_empty() {
+            // `> ''` asks whether there is a value at all, and is asked so in real projects.
+            if matches!(operator, Operator::Less | Operator::LessOrEqual) {
+                self.find(at, "nothing comes before a blank", "compare with a value, or write `= ''`");
+            } else if !literal.is_empty() {
+                self.find(at, "a text of blanks is not a blank", "write `''` without anything between");
+            } else if matches!(part.is, Is::Box) {
+                self.find(at, "a checkbox is never blank", "a box that is not checked is `'0'`");
+            }
+            return;
+        }
+        let missing = self.project.is_missing_code(&literal);
+        let possible: Option<Vec<&str>> = match part.is {
+            Is::Box => Some(vec!["0", "1"]),
+            Is::Status => Some(vec!["0", "1", "2"]),
+            Is::Field(field) if field.kind.is_single_choice() && field.kind != FieldKind::Sql => {
+                Some(field.choices.iter().map(|choice| choice.code.as_str()).collect())
+            }
+            _ => None,
+        };
+        let always = || if operator == Operator::Unequal { "always" } else { "never" };
+        if let Some(possible) = possible {
+            let holds = |value: &&str| match (parse_number(value), parse_number(&literal)) {
+                (Some(value), Some(literal)) => {
+                    value.partial_cmp(&literal).is_some_and(|order| match operator {
+                        Operator::Less => order.is_lt(),
+                        Operator::LessOrEqual => order.is_le(),
+                        Operator::Greater => order.is_gt(),
+                        Operator::GreaterOrEqual => order.is_ge(),
+                        _ => order.is_eq(),
+                    })
+                }
+                _ => equality && **value == *literal,
+            };
+            if !missing && !possible.iter().any(holds) {
+                let values: Vec<String> = possible.iter().map(|value| format!("`{value}`")).collect();
+                let help = match part.is {
+                    Is::Field(field) => choices(field),
+                    _ => format!("its values are {}", values.join(", ")),
+                };
+                self.find(at, format!("this comparison {} holds", always()), help);
+            }
+            return;
+        }
+        let Is::Field(field) = part.is else { return };
+        if missing {
+            return;
+        }
+        let help = match part.kind {
+            Kind::Number if literal.eq_ignore_ascii_case("nan") => {
+                "a field without a value is blank: write `''`"
+            }
+            Kind::Number if parse_number(&literal).is_none() => "compare with a number",
+            Kind::Moment if ["today", "now"].iter().any(|word| literal.eq_ignore_ascii_case(word)) => {
+                "in quotation marks it is a word: write `today`, or use `datediff`"
+            }
+            Kind::Moment if any_moment(&literal).is_none() => {
+                "compare with a date as it is stored, as in `'2026-12-31'`"
+            }
+            _ => return,
+        };
+        let what = if part.kind == Kind::Number { "a number" } else { "a date or a time" };
+        self.find(
+            at,
+            format!("`{}` is {what}, so that this comparison {} holds", field.name, always()),
+            help,
+        );
+    }
+
+    /// Something that is calculated with.
+    fn number(&mut self, part: &Part<'_>, sign: &str) {
+        match (part.is, part.kind) {
+            (Is::Text(text), _) if !text.is_empty() && parse_number(text).is_none() => self.find(
+                &part.at,
+                format!("this is no number, so that what `{sign}` makes of it is always blank"),
+                "write a number, or a field that holds one",
+            ),
+            (_, Kind::Moment) => self.find(
+                &part.at,
+                format!("`{sign}` does not calculate with dates, so that its outcome is always blank"),
+                "use `datediff` for the time between two dates",
+            ),
+            _ => {}
+        }
+    }
+
+    fn call(&mut self, function: Function, arguments: &[Part<'_>]) {
+        let signature = function.signature();
+        for (at, argument) in arguments.iter().enumerate() {
+            match signature.wants(at) {
+                Kind::Number => self.number(argument, signature.name),
+                Kind::Moment => self.moment(argument, signature.name),
+                Kind::Any | Kind::Text | Kind::Truth => {}
+            }
+        }
+        if function == Function::DateDiff {
+            self.date_difference(&arguments[2..]);
+        }
+    }
+
+    fn moment(&mut self, part: &Part<'_>, name: &str) {
+        let wrong = match part.is {
+            Is::Text(text) => !text.is_empty() && any_moment(text).is_none(),
+            Is::Number(_) | Is::Box | Is::Status => true,
+            Is::Field(field) => {
+                if field.validation.as_deref() == Some("time_mm_ss") {
+                    self.find(
+                        &part.at,
+                        format!(
+                            "`{}` holds minutes and seconds, and `{name}` reads hours and minutes",
+                            field.name
+                        ),
+                        "calculate with `left` and `right` instead",
+                    );
+                }
+                // Text that is not validated may hold a date, and so may what a text is calculated to.
+                part.kind == Kind::Number || field.kind.is_single_choice()
+            }
+            Is::Computed => part.kind == Kind::Truth,
+        };
+        if wrong {
+            self.find(
+                &part.at,
+                format!("this is no date, so that `{name}` is always blank"),
+                "write a date field, a date as in `'2026-12-31'`, `'today'` or `'now'`",
+            );
+        }
+    }
+
+    fn date_difference(&mut self, rest: &[Part<'_>]) {
+        let [unit, rest @ ..] = rest else { return };
+        if let Is::Text(text) = unit.is
+            && unit_seconds(text).is_none()
+        {
+            self.find(
+                &unit.at,
+                format!("`{text}` is no unit, so that `datediff` is always blank"),
+                "the units are `y`, `M` for months, `d`, `h`, `m` for minutes and `s`",
+            );
+        }
+        for argument in rest {
+            if let Is::Text(text) = argument.is
+                && Order::named(text).is_none()
+                && !["true", "false", ""].iter().any(|word| text.trim().eq_ignore_ascii_case(word))
+            {
+                self.find(
+                    &argument.at,
+                    format!("`{text}` is no order of a date and is not heeded"),
+                    "the orders are `ymd`, `mdy` and `dmy`; after it may stand `true` for a sign",
+                );
+            }
+        }
+    }
+}
+
+fn kind_of(field: &Field) -> Kind {
+    let validation = field.validation.as_deref().unwrap_or_default();
+    match field.kind {
+        FieldKind::Calc | FieldKind::Slider => Kind::Number,
+        FieldKind::Text if validation == "integer" || validation.starts_with("number") => Kind::Number,
+        FieldKind::Text if validation.starts_with("date") || validation.starts_with("time") => Kind::Moment,
+        _ => Kind::Any,
+    }
+}
+
+fn any_moment(text: &str) -> Option<jiff::civil::DateTime> {
+    let now = jiff::civil::DateTime::constant(2000, 1, 1, 0, 0, 0, 0);
+    [Order::Ymd, Order::Mdy, Order::Dmy].into_iter().find_map(|order| moment(text, order, now))
+}
+
+fn mirrored(operator: Operator) -> Operator {
+    match operator {
+        Operator::Less => Operator::Greater,
+        Operator::LessOrEqual => Operator::GreaterOrEqual,
+        Operator::Greater => Operator::Less,
+        Operator::GreaterOrEqual => Operator::LessOrEqual,
+        other => other,
+    }
+}
+
+/// A help sentence that names what a misspelt name may have meant.
+fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let found = names.map(|known| (strsim::osa_distance(known, name), known)).min();
+    match found {
+        Some((distance, known)) if distance <= 2.max(name.len() / 4) => format!("did you mean `{known}`?"),
+        _ => "correct the name".to_owned(),
+    }
+}
+
+fn choices(field: &Field) -> String {
+    let codes: Vec<String> =
+        field.choices.iter().take(12).map(|choice| format!("`{}`", choice.code)).collect();
+    let more = if field.choices.len() > codes.len() { ", …" } else { "" };
+    format!("the codes of `{}` are {}{more}", field.name, codes.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logic::parse;
+    use crate::odm::tests::small_project;
+
+    fn found(text: &str) -> Vec<String> {
+        let project = small_project();
+        let expression = parse(text).unwrap();
+        check(&expression, &project, Standing::default())
+            .into_iter()
+            .map(|finding| format!("{}: {}", &text[finding.at], finding.sentence))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_right_is_left_alone() {
+        for text in [
+            "[age] > 17 and [symptoms(1)] = '1' and [symptoms(-99)] <> 0",
+            "[baseline_arm_1][first_name] <> '' or [smoker] = 'UNK'",
+            "[color] = 1 and [color] <> '2' and [color] >= 2",
+            "datediff([visit], 'today', 'd', 'dmy', true) > -3",
+            "[systolic][2] > 140 and [baseline_arm_1][systolic][last-instance] = ''",
+            "[entry_complete] = '2' and [record_id] <> ''",
+            "[first_name] > '' and [visit] > '2026-01-01' and round([age] / 2, 1) > 3",
+            "[survey-date-completed:entry] <> '' and [previous-event-name][age] = 3",
+        ] {
+            assert_eq!(found(text), Vec::<String>::new(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_found_at_its_place() {
+        for (text, wanted) in [
+            ("[agee] = 1", "[agee]: there is no field `agee`"),
+            ("[basline_arm_1][age] = 1", "[basline_arm_1][age]: there is no event `basline_arm_1`"),
+            (
+                "[followup_arm_1][systolic] = 1",
+                "[followup_arm_1][systolic]: `bp` is not filled in at `followup_arm_1`, so that `systolic` is always blank",
+            ),
+            ("[symptoms] = 1", "[symptoms]: `symptoms` is a checkbox, which has one value for each choice"),
+            ("[symptoms(7)] = 1", "[symptoms(7)]: `symptoms` has no choice `7`"),
+            ("[color(1)] = 1", "[color(1)]: `color` is no checkbox and has no choice `1` of its own"),
+            ("[color] = '3'", "[color] = '3': this comparison never holds"),
+            ("3 < [color]", "3 < [color]: this comparison never holds"),
+            ("[color] <> 3 and 1", "[color] <> 3: this comparison always holds"),
+            ("[symptoms(1)] = ''", "[symptoms(1)] = '': a checkbox is never blank"),
+            ("[symptoms(1)] = '2'", "[symptoms(1)] = '2': this comparison never holds"),
+            ("[entry_complete] = 3", "[entry_complete] = 3: this comparison never holds"),
+            ("[age] = 'old'", "[age] = 'old': `age` is a number, so that this comparison never holds"),
+            (
+                "[visit] = 'today'",
+                "[visit] = 'today': `visit` is a date or a time, so that this comparison never holds",
+            ),
+            ("[age] < ''", "[age] < '': nothing comes before a blank"),
+            ("[age] = ' '", "[age] = ' ': a text of blanks is not a blank"),
+            ("[age][2] = 1", "[age][2]: `entry` does not repeat, so that this instance is always blank"),
+            (
+                "[visit] - 1 = 2",
+                "[visit]: `-` does not calculate with dates, so that its outcome is always blank",
+            ),
+            ("round('x')", "'x': this is no number, so that what `round` makes of it is always blank"),
+            ("datediff([age], 'today', 'd')", "[age]: this is no date, so that `datediff` is always blank"),
+            ("datediff([visit], 'today', 'w')", "'w': `w` is no unit, so that `datediff` is always blank"),
+            (
+                "datediff([visit], 'today', 'd', 'abc')",
+                "'abc': `abc` is no order of a date and is not heeded",
+            ),
+        ] {
+            assert_eq!(found(text), [wanted], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_name_is_answered_with_the_nearest() {
+        let project = small_project();
+        let finding = &check(&parse("[frist_name] = ''").unwrap(), &project, Standing::default())[0];
+        assert_eq!(finding.help, "did you mean `first_name`?");
+    }
+}
