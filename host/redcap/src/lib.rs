@@ -7,6 +7,7 @@
 //! REDCap is closed source. What is said here about it comes from public documentation, public
 //! client libraries and public projects, and from nothing else.
 
+pub mod calculate;
 pub mod client;
 pub mod html;
 pub mod logic;

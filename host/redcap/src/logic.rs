@@ -28,6 +28,9 @@ pub use parse::{Mistake, parse};
 pub use step::{Operand, Operator, Step};
 pub use value::{Value, format_number};
 
+pub(crate) use moment::add_to_moment;
+pub(crate) use value::same as is_same_number;
+
 /// A condition or formula that was understood.
 ///
 /// Two are equal if they say the same, whatever blanks, comments and parentheses they were written

@@ -184,15 +184,14 @@ impl<'a> Checking<'a> {
 
     /// The unique name of the event that a reference names, if it is one event.
     fn event(&mut self, reference: &Reference, at: &Span) -> Option<String> {
-        let Some(named) = &reference.event else { return self.standing.event.map(str::to_owned) };
-        if let Some(event) =
-            self.project.events.iter().find(|event| event.unique_name.eq_ignore_ascii_case(named))
-        {
+        let Some(event_name) = &reference.event else { return self.standing.event.map(str::to_owned) };
+        let events = &self.project.events;
+        if let Some(event) = events.iter().find(|event| event.unique_name.eq_ignore_ascii_case(event_name)) {
             return Some(event.unique_name.clone());
         }
-        if !named.contains('-') && !named.eq_ignore_ascii_case(CLASSIC_EVENT) {
-            let names = self.project.events.iter().map(|event| event.unique_name.as_str());
-            self.find(at, format!("there is no event `{named}`"), nearest(named, names));
+        if !event_name.contains('-') && !event_name.eq_ignore_ascii_case(CLASSIC_EVENT) {
+            let known = events.iter().map(|event| event.unique_name.as_str());
+            self.find(at, format!("there is no event `{event_name}`"), nearest(event_name, known));
         }
         None
     }

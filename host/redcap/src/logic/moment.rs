@@ -3,6 +3,8 @@
 
 use jiff::civil::{Date, DateTime, Time};
 
+use super::value::Value;
+
 /// The order of the parts of a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
@@ -87,6 +89,20 @@ pub(super) fn unit_seconds(unit: &str) -> Option<f64> {
         "s" | "S" => 1.0,
         _ => return None,
     })
+}
+
+/// A moment so many units later, or earlier; none if either is blank or no moment.
+pub(crate) fn add_to_moment(
+    from: &Value<'_>,
+    offset: &Value<'_>,
+    unit: &Value<'_>,
+    now: DateTime,
+) -> Option<DateTime> {
+    let Value::Text(text) = from else { return None };
+    let from = moment(text, Order::Ymd, now)?;
+    let seconds = (offset.number()? * unit_seconds(&unit.text())?).round();
+    let span = jiff::SignedDuration::try_from_secs_f64(seconds).ok()?;
+    from.checked_add(span).ok()
 }
 
 /// Completed years of the calendar.

@@ -36,11 +36,15 @@ pub fn parse(text: &str) -> Result<Expression, Vec<Mistake>> {
     let Parser { steps, mut spans, mut mistakes, .. } = parser;
     let original = |at: &Span| decoded.original(at.start)..decoded.original(at.end);
     if mistakes.is_empty() {
-        spans.iter_mut().for_each(|span| *span = original(span));
+        for span in &mut spans {
+            *span = original(span);
+        }
         return Ok(Expression { steps, spans });
     }
     mistakes.sort_by_key(|mistake| (mistake.at.start, mistake.at.end));
-    mistakes.iter_mut().for_each(|mistake| mistake.at = original(&mistake.at));
+    for mistake in &mut mistakes {
+        mistake.at = original(&mistake.at);
+    }
     Err(mistakes)
 }
 

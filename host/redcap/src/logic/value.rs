@@ -135,7 +135,7 @@ pub(super) fn significant(number: f64, digits: usize) -> f64 {
 }
 
 /// Whether two numbers are the same to 14 digits.
-pub(super) fn same(left: f64, right: f64) -> bool {
+pub(crate) fn same(left: f64, right: f64) -> bool {
     #[expect(clippy::float_cmp, reason = "most numbers are whole, and then this decides")]
     if left == right {
         return true;

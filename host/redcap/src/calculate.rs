@@ -1,0 +1,425 @@
+//! Fields whose values follow from others: calculated fields, `@CALCTEXT` and `@CALCDATE`.
+//!
+//! REDCap computes them on the server whenever something they refer to is saved, on whatever form
+//! and at whatever event they stand. [`Calculations::recalculate`] does the same in one go, each
+//! field after those it is built on. [`Calculations::compare`] holds what a server stored against
+//! what comes out here.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use hashbrown::HashMap;
+use jiff::civil::DateTime;
+
+use crate::logic::{Expression, Mistake, Value, add_to_moment, evaluate, parse};
+use crate::project::{Field, FieldKind, Project};
+use crate::record::{Place, Record, columns};
+use crate::reference::Context;
+
+/// The calculations of a project, in the order in which they are worked out.
+#[derive(Debug, Default)]
+pub struct Calculations {
+    ordered: Vec<Calculation>,
+    /// Whether one of them looks at another event or instance of something that looks back.
+    circular_over_time: bool,
+    pub problems: Vec<CalculationProblem>,
+}
+
+/// A calculation that cannot be worked out. Its field keeps the value it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CalculationProblem {
+    pub field: String,
+    /// The formula, or the annotation it stands in.
+    pub text: String,
+    pub mistake: Mistake,
+}
+
+#[derive(Debug)]
+struct Calculation {
+    field: String,
+    instrument: String,
+    formula: Formula,
+}
+
+#[derive(Debug)]
+enum Formula {
+    /// What is no number is blank.
+    Number(Expression),
+    Text(Expression),
+    Date {
+        from: Expression,
+        offset: Expression,
+        unit: Expression,
+        clock: Clock,
+    },
+}
+
+/// How much of the time of day a date field holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    None,
+    Minutes,
+    Seconds,
+}
+
+/// A value that a calculation changed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Change {
+    pub field: String,
+    pub place: Place,
+    pub from: String,
+    pub to: String,
+}
+
+impl std::fmt::Debug for Change {
+    /// Values are nobody's log line.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Change")
+            .field("field", &self.field)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A stored value beside the one that comes out here.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Comparison {
+    pub field: String,
+    pub place: Place,
+    pub stored: String,
+    pub computed: String,
+    /// The same text, or the same number to 14 digits.
+    pub equal: bool,
+    /// Whether the outcome depends on when it was computed.
+    pub depends_on_time: bool,
+}
+
+impl std::fmt::Debug for Comparison {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Comparison")
+            .field("field", &self.field)
+            .field("place", &self.place)
+            .field("equal", &self.equal)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Calculations {
+    /// Reads every calculation of a project and puts them in order.
+    #[must_use]
+    pub fn of(project: &Project) -> Self {
+        let mut problems = Vec::new();
+        let mut found = Vec::new();
+        for field in &project.fields {
+            match formula(field) {
+                Ok(Some(formula)) => found.push(Calculation {
+                    field: field.name.clone(),
+                    instrument: field.instrument.clone(),
+                    formula,
+                }),
+                Ok(None) => {}
+                Err(mistakes) => problems.extend(mistakes),
+            }
+        }
+        let (order, circular_over_time, cycles) = order(&found);
+        for cycle in cycles {
+            problems.push(circular(project, &found, &cycle));
+        }
+        let mut found: Vec<Option<Calculation>> = found.into_iter().map(Some).collect();
+        let ordered = order.into_iter().filter_map(|at| found[at].take()).collect();
+        Self { ordered, circular_over_time, problems }
+    }
+
+    /// The names of the calculated fields, each after those it is built on.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.ordered.iter().map(|calculation| calculation.field.as_str())
+    }
+
+    /// Computes every calculation whose form was begun or of which something is filled in, and stores
+    /// what changed.
+    pub fn recalculate(&self, project: &Project, record: &mut Record, now: DateTime) -> Vec<Change> {
+        let mut changes: Vec<Change> = Vec::new();
+        // One pass is enough, unless events build on each other; then each pass settles one more.
+        let passes = if self.circular_over_time { record.places().count() + 1 } else { 1 };
+        let sheets = self.sheets(project, record, &|_| true);
+        for _ in 0..passes {
+            let mut settled = true;
+            for calculation in &self.ordered {
+                for (place, begun) in sheets.get(calculation.instrument.as_str()).into_iter().flatten() {
+                    let context = Context::new(project, record, place, now);
+                    if !begun && !calculation.formula.has_input(&context) {
+                        continue;
+                    }
+                    let to = calculation.formula.outcome(&context);
+                    let from = record.get(&calculation.field, place).unwrap_or_default();
+                    if to != from {
+                        settled = false;
+                        let (field, from) = (calculation.field.clone(), from.to_owned());
+                        record.set(&field, place, &to);
+                        changes.push(Change { field, place: place.clone(), from, to });
+                    }
+                }
+            }
+            if settled {
+                break;
+            }
+        }
+        changes
+    }
+
+    /// Each stored value of a calculated field beside the one that comes out of the *stored* values
+    /// it is built on: so a difference is the field's own, and is told once. As long as it is blank, a
+    /// field is left out whose form holds nothing but calculations: a server leaves it blank too.
+    #[must_use]
+    pub fn compare(&self, project: &Project, record: &Record, now: DateTime) -> Vec<Comparison> {
+        let calculated: BTreeSet<&str> = self.fields().collect();
+        let sheets = self.sheets(project, record, &|field| !calculated.contains(field));
+        let mut compared = Vec::new();
+        for calculation in &self.ordered {
+            for (place, begun) in sheets.get(calculation.instrument.as_str()).into_iter().flatten() {
+                let stored = record.get(&calculation.field, place).unwrap_or_default().to_owned();
+                if stored.is_empty() && !begun {
+                    continue;
+                }
+                let computed = calculation.formula.outcome(&Context::new(project, record, place, now));
+                compared.push(Comparison {
+                    field: calculation.field.clone(),
+                    equal: is_same(&stored, &computed),
+                    depends_on_time: calculation.formula.depends_on_time(),
+                    place: place.clone(),
+                    stored,
+                    computed,
+                });
+            }
+        }
+        compared
+    }
+
+    /// Where the forms with calculations stand in a record, each with whether one of the fields that
+    /// count was saved there.
+    fn sheets<'a>(
+        &'a self,
+        project: &Project,
+        record: &Record,
+        counts: &dyn Fn(&str) -> bool,
+    ) -> HashMap<&'a str, Vec<(Place, bool)>> {
+        let mut sheets: HashMap<&str, Vec<(Place, bool)>> = HashMap::new();
+        for calculation in &self.ordered {
+            let instrument = calculation.instrument.as_str();
+            if sheets.contains_key(instrument) {
+                continue;
+            }
+            let columns = own_columns(project, instrument, counts);
+            let begun = |place: &Place| columns.iter().any(|column| record.get(column, place).is_some());
+            let here = places(project, record, instrument).into_iter().map(|place| {
+                let begun = begun(&place);
+                (place, begun)
+            });
+            sheets.insert(instrument, here.collect());
+        }
+        sheets
+    }
+}
+
+/// Where the fields of an instrument stand in a record: at each event that has a row, once or in
+/// every instance.
+fn places(project: &Project, record: &Record, instrument: &str) -> Vec<Place> {
+    let mut found = BTreeSet::new();
+    for row in record.places() {
+        let event = row.event_name();
+        let is_filled_in =
+            project.form_events.iter().any(|pair| pair.event == event && pair.instrument == instrument);
+        let here = match &row.instrument {
+            // A row of another repeating form says that the event was begun.
+            Some(repeating) => repeating == instrument || !project.repeats(event, instrument),
+            None => !project.repeats(event, instrument),
+        };
+        if is_filled_in && here {
+            found.insert(Place::of(project, event, instrument, row.instance));
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// Whether anything was ever saved on a form. The record's id is on every row and does not count.
+#[must_use]
+pub fn is_begun(project: &Project, record: &Record, place: &Place, instrument: &str) -> bool {
+    own_columns(project, instrument, &|_| true).iter().any(|column| record.get(column, place).is_some())
+}
+
+fn own_columns(project: &Project, instrument: &str, counts: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let fields = project
+        .fields_of(instrument)
+        .filter(|field| field.name != project.record_id_field && counts(&field.name));
+    fields.flat_map(columns).chain([format!("{instrument}_complete")]).collect()
+}
+
+fn is_same(stored: &str, computed: &str) -> bool {
+    if stored == computed {
+        return true;
+    }
+    match (Value::Text(stored.into()).number(), Value::Text(computed.into()).number()) {
+        (Some(stored), Some(computed)) => crate::logic::is_same_number(stored, computed),
+        _ => false,
+    }
+}
+
+impl Formula {
+    fn expressions(&self) -> Vec<&Expression> {
+        match self {
+            Self::Number(expression) | Self::Text(expression) => vec![expression],
+            Self::Date { from, offset, unit, .. } => vec![from, offset, unit],
+        }
+    }
+
+    fn depends_on_time(&self) -> bool {
+        self.expressions().into_iter().any(Expression::depends_on_time)
+    }
+
+    /// Whether anything it refers to has a value. A checkbox always has one, so there a checked one
+    /// counts.
+    fn has_input(&self, context: &Context<'_>) -> bool {
+        self.expressions().into_iter().flat_map(Expression::references).any(|reference| {
+            let raw = context.raw(reference);
+            !reference.is_smart()
+                && reference.name != context.project.record_id_field
+                && if reference.code.is_some() { raw == Some("1") } else { raw.is_some() }
+        })
+    }
+
+    /// What a server would store.
+    fn outcome(&self, context: &Context<'_>) -> String {
+        match self {
+            Self::Number(expression) => {
+                let outcome = evaluate(expression, context);
+                if outcome.number().is_some() { outcome.text().into_owned() } else { String::new() }
+            }
+            Self::Text(expression) => evaluate(expression, context).text().into_owned(),
+            Self::Date { from, offset, unit, clock } => {
+                let moment = add_to_moment(
+                    &evaluate(from, context),
+                    &evaluate(offset, context),
+                    &evaluate(unit, context),
+                    context.now,
+                );
+                let format = match clock {
+                    Clock::None => "%Y-%m-%d",
+                    Clock::Minutes => "%Y-%m-%d %H:%M",
+                    Clock::Seconds => "%Y-%m-%d %H:%M:%S",
+                };
+                moment.map(|moment| moment.strftime(format).to_string()).unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// The calculation of a field, if it has one that can be read.
+fn formula(field: &Field) -> Result<Option<Formula>, Vec<CalculationProblem>> {
+    let problem = |text: &str, mistake: Mistake| CalculationProblem {
+        field: field.name.clone(),
+        text: text.to_owned(),
+        mistake,
+    };
+    if field.kind == FieldKind::Calc {
+        let Some(text) = &field.calculation else { return Ok(None) };
+        return match parse(text) {
+            Ok(expression) => Ok(Some(Formula::Number(expression))),
+            Err(mistakes) => Err(mistakes.into_iter().map(|mistake| problem(text, mistake)).collect()),
+        };
+    }
+    Ok(None)
+}
+
+/// Which calculations are worked out in which order, whether some look at each other over events or
+/// instances, and the circles that cannot be worked out at all.
+fn order(calculations: &[Calculation]) -> (Vec<usize>, bool, Vec<Vec<usize>>) {
+    let by_name: HashMap<&str, usize> =
+        calculations.iter().enumerate().map(|(at, known)| (known.field.as_str(), at)).collect();
+    // What each is built on: here and now, and at another event or instance.
+    let mut near: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); calculations.len()];
+    let mut far = near.clone();
+    for (at, calculation) in calculations.iter().enumerate() {
+        for reference in calculation.formula.expressions().into_iter().flat_map(Expression::references) {
+            if let Some(&other) = by_name.get(reference.name.as_str()) {
+                let elsewhere = reference.event.is_some() || reference.instance.is_some();
+                let edges = if elsewhere { &mut far } else { &mut near };
+                edges[at].insert(other);
+            }
+        }
+    }
+    let all: Vec<BTreeSet<usize>> = near.iter().zip(&far).map(|(near, far)| near | far).collect();
+    let everything: Vec<usize> = (0..calculations.len()).collect();
+    let (mut ordered, left) = sorted(&everything, &all);
+    let (rest, circular) = sorted(&left, &near);
+    ordered.extend(&rest);
+    (ordered, !rest.is_empty(), cycles(&circular, &near))
+}
+
+/// Puts each after what it is built on; what is in a circle, or built on one, is left over.
+fn sorted(these: &[usize], built_on: &[BTreeSet<usize>]) -> (Vec<usize>, Vec<usize>) {
+    let mut waiting: HashMap<usize, usize> = HashMap::new();
+    let mut used_by: HashMap<usize, Vec<usize>> = HashMap::new();
+    let among: BTreeSet<usize> = these.iter().copied().collect();
+    for &at in these {
+        let inputs = built_on[at].iter().filter(|input| among.contains(input));
+        waiting.insert(at, inputs.clone().count());
+        inputs.for_each(|&input| used_by.entry(input).or_default().push(at));
+    }
+    let mut ready: VecDeque<usize> = these.iter().copied().filter(|at| waiting[at] == 0).collect();
+    let mut ordered = Vec::new();
+    while let Some(at) = ready.pop_front() {
+        ordered.push(at);
+        for &user in used_by.get(&at).into_iter().flatten() {
+            if let Some(count) = waiting.get_mut(&user) {
+                *count -= 1;
+                if *count == 0 {
+                    ready.push_back(user);
+                }
+            }
+        }
+    }
+    let done: BTreeSet<usize> = ordered.iter().copied().collect();
+    (ordered, these.iter().copied().filter(|at| !done.contains(at)).collect())
+}
+
+/// The circles among what was left over, one for each entangled group.
+fn cycles(left: &[usize], built_on: &[BTreeSet<usize>]) -> Vec<Vec<usize>> {
+    let mut unseen: BTreeSet<usize> = left.iter().copied().collect();
+    let among = unseen.clone();
+    let mut found = Vec::new();
+    while let Some(&start) = unseen.first() {
+        let mut path: Vec<usize> = Vec::new();
+        let mut at = start;
+        loop {
+            unseen.remove(&at);
+            path.push(at);
+            // Everything left over is built on something left over.
+            let Some(&next) = built_on[at].iter().find(|input| among.contains(*input)) else { break };
+            if let Some(from) = path.iter().position(|&known| known == next) {
+                found.push(path.split_off(from));
+                break;
+            }
+            if !unseen.contains(&next) {
+                break;
+            }
+            at = next;
+        }
+    }
+    found
+}
+
+fn circular(project: &Project, calculations: &[Calculation], cycle: &[usize]) -> CalculationProblem {
+    let names: Vec<String> =
+        cycle.iter().chain(cycle.first()).map(|&at| format!("`{}`", calculations[at].field)).collect();
+    let field = cycle.first().map(|&at| calculations[at].field.clone()).unwrap_or_default();
+    let text = project.field(&field).and_then(|field| field.calculation.clone().or(field.annotation.clone()));
+    let text = text.unwrap_or_default();
+    CalculationProblem {
+        mistake: Mistake {
+            at: 0..text.len(),
+            sentence: format!("{} is built on itself: {}", names[0], names.join(", then ")),
+            help: "break the circle: leave one of these references out".to_owned(),
+        },
+        field,
+        text,
+    }
+}
