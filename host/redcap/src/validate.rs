@@ -1,12 +1,24 @@
 //! Whether a field takes what was typed, and as what it is stored.
 //!
 //! A wrong format is refused; a value outside the field's range is stored with a warning, because
-//! REDCap's ranges are soft. A type this crate does not know takes any text: installations add
-//! their own.
+//! REDCap's ranges are soft unless the field says `@FORCE-MINMAX`. A type this crate does not know
+//! takes any text: installations add their own.
+//!
+//! There are three ways in: [`check_as_typed`] for what a person wrote in a message, [`check`] for
+//! what came from a page, and [`check_imported`] for what stands in a file. `tests/cases/validation.txt`
+//! lists by example what each type takes.
 
-use jiff::civil::{Date, Time};
+mod dates;
+mod tags;
+mod types;
 
-use crate::project::{Field, FieldKind};
+use std::cmp::Ordering;
+
+use jiff::civil::Date;
+
+use crate::html::html_to_text;
+use crate::project::{Choice, Field, FieldKind};
+use types::{Kind, Read};
 
 /// A value as REDCap stores it.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,385 +42,640 @@ pub struct Refusal {
     pub sentence: String,
 }
 
-/// Checks one answer. Blank is always taken; whether an answer is required is asked elsewhere.
-/// For a checkbox, `typed` is one code.
-pub fn check(field: &Field, typed: &str) -> Result<Stored, Refusal> {
+/// Checks one answer from a page, where choices are codes. Blank is always taken; whether an answer
+/// is required is asked elsewhere. For a checkbox, `typed` is one code.
+///
+/// `today` tells which century a year of two digits is in, and resolves a bound written as `today` or
+/// `now`. `missing` are the project's missing data codes: every field takes one of those as it is,
+/// unless the field says `@NOMISSING`.
+pub fn check(field: &Field, typed: &str, today: Date, missing: &[Choice]) -> Result<Stored, Refusal> {
+    judge(field, typed, today, missing, Source::Page)
+}
+
+/// Checks one answer that a person wrote freely, in a message for instance.
+///
+/// On top of what [`check`] takes, digits may be of any script, times may be followed by `am` or `pm`,
+/// and a choice may be named by its code in any case (`1.`, ` b)`) or by its label, as long as only
+/// one choice can be meant.
+pub fn check_as_typed(
+    field: &Field,
+    typed: &str,
+    today: Date,
+    missing: &[Choice],
+) -> Result<Stored, Refusal> {
+    judge(field, typed, today, missing, Source::Person)
+}
+
+/// Checks one value of an import.
+///
+/// Dates are year first whatever the field's order, or month, day and year parted by slashes, as a
+/// spreadsheet leaves them. Action tags act on pages, so no choice is hidden from an import, no text is
+/// too long for it, and every range is soft.
+pub fn check_imported(
+    field: &Field,
+    value: &str,
+    today: Date,
+    missing: &[Choice],
+) -> Result<Stored, Refusal> {
+    judge(field, value, today, missing, Source::Import)
+}
+
+/// Checks all the boxes that were ticked in a checkbox field, each given as [`check_as_typed`] takes
+/// it, and gives each code once.
+///
+/// Beyond the single codes this knows the tags that concern the set: how many may be ticked
+/// (`@MAXCHECKED`), and which exclude all others (`@NONEOFTHEABOVE`).
+pub fn check_boxes(field: &Field, codes: &[&str]) -> Result<Vec<String>, Refusal> {
+    let mut ticked: Vec<String> = Vec::new();
+    for typed in codes.iter().map(|code| code.trim()).filter(|code| !code.is_empty()) {
+        let code = choose(field, typed, Source::Person)?.value;
+        if !ticked.contains(&code) {
+            ticked.push(code);
+        }
+    }
+    if let Some(most) = tags::number(field, "@MAXCHECKED").filter(|most| ticked.len() > *most) {
+        let answers = if most == 1 { "answer" } else { "answers" };
+        return Err(refusal(format!("Please choose at most {most} {answers}.")));
+    }
+    let alone = tags::codes(field, "@NONEOFTHEABOVE").unwrap_or_default();
+    if ticked.len() > 1 && ticked.iter().any(|code| alone.contains(code)) {
+        return Err(shortest(
+            format!("{} cannot be chosen together with other answers.", alone.join(", ")),
+            "One of these answers cannot be chosen together with others.",
+        ));
+    }
+    Ok(ticked)
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Page,
+    Person,
+    Import,
+}
+
+fn judge(
+    field: &Field,
+    typed: &str,
+    today: Date,
+    missing: &[Choice],
+    source: Source,
+) -> Result<Stored, Refusal> {
     let typed = typed.trim();
     if typed.is_empty() {
-        return Ok(Stored { value: String::new(), warning: None });
+        return Ok(plain(""));
     }
     match field.kind {
+        FieldKind::Calc | FieldKind::Descriptive => Err(refusal("This is not a question.")),
+        FieldKind::File | FieldKind::Signature => Err(refusal("This question takes a file, not a text.")),
+        _ if is_missing_code(field, typed, missing) => Ok(plain(typed)),
         FieldKind::Radio
         | FieldKind::Dropdown
         | FieldKind::Checkbox
         | FieldKind::YesNo
-        | FieldKind::TrueFalse => {
-            let known = field.choices.iter().any(|choice| choice.code == typed);
-            known.then(|| plain(typed)).ok_or_else(|| refusal("Please choose one of the answers."))
-        }
-        FieldKind::Slider => slider(field, typed),
-        FieldKind::Calc | FieldKind::Descriptive => Err(refusal("This is not a question.")),
-        FieldKind::File | FieldKind::Signature => Err(refusal("This question takes a file, not a text.")),
-        FieldKind::Notes | FieldKind::Sql => Ok(plain(typed)),
-        FieldKind::Text => typed_text(field, typed),
+        | FieldKind::TrueFalse
+        | FieldKind::Sql => choose(field, typed, source),
+        FieldKind::Slider => slider(field, typed, source),
+        FieldKind::Notes => limited(field, typed, source).map(|()| plain(typed)),
+        FieldKind::Text => text(field, typed, today, source),
     }
+}
+
+fn is_missing_code(field: &Field, typed: &str, missing: &[Choice]) -> bool {
+    missing.iter().any(|missing| missing.code == typed) && !field.has_tag("@NOMISSING")
 }
 
 fn plain(value: &str) -> Stored {
     Stored { value: value.to_owned(), warning: None }
 }
 
-fn refusal(sentence: &str) -> Refusal {
-    Refusal { sentence: sentence.to_owned() }
+fn refusal(sentence: impl Into<String>) -> Refusal {
+    Refusal { sentence: sentence.into() }
 }
 
-fn slider(field: &Field, typed: &str) -> Result<Stored, Refusal> {
-    let bound = |bound: &Option<String>, default| bound.as_deref().and_then(integer).unwrap_or(default);
-    let (low, high) = (bound(&field.min, 0), bound(&field.max, 100));
-    match integer(typed) {
-        // A slider cannot be moved past its ends, so here the range is hard.
-        Some(value) if (low..=high).contains(&value) => Ok(plain(&value.to_string())),
-        _ => Err(Refusal { sentence: format!("Please give a whole number from {low} to {high}.") }),
+/// The sentence, or one that says less if it would not fit into a text message with a question.
+fn shortest(sentence: String, other: &str) -> Refusal {
+    if sentence.chars().count() < 120 { refusal(sentence) } else { refusal(other) }
+}
+
+/// One choice of the field, by its code.
+fn choose(field: &Field, typed: &str, source: Source) -> Result<Stored, Refusal> {
+    let choices = offered(field, source);
+    // What a query on the server offers is not in the project file.
+    if field.kind == FieldKind::Sql && field.choices.is_empty() {
+        return Ok(plain(typed));
     }
-}
-
-fn typed_text(field: &Field, typed: &str) -> Result<Stored, Refusal> {
-    let validation = field.validation.as_deref().unwrap_or_default();
-    let Some((read, hint)) = reader(validation) else { return Ok(plain(typed)) };
-    let Some(value) = read(typed) else { return Err(refusal(hint)) };
-    let stored = value.stored.clone();
-    let outside = |bound: &Option<String>, wrong: fn(std::cmp::Ordering) -> bool| {
-        // Bounds are stored year first and otherwise as the type is typed.
-        let bound =
-            bound.as_deref().and_then(|bound| stored_value(validation, bound).or_else(|| read(bound)));
-        bound.is_some_and(|bound| value.order(&bound).is_some_and(wrong))
-    };
-    let is_outside =
-        outside(&field.min, std::cmp::Ordering::is_lt) || outside(&field.max, std::cmp::Ordering::is_gt);
-    let warning = is_outside.then(|| {
-        let range = match (&field.min, &field.max) {
-            (Some(min), Some(max)) => format!("from {min} to {max}"),
-            (Some(min), None) => format!("of {min} or more"),
-            (None, Some(max)) => format!("of {max} or less"),
-            (None, None) => String::new(),
-        };
-        format!("A value {range} was expected. It is stored as given; please check it.")
-    });
-    Ok(Stored { value: stored, warning })
-}
-
-/// A value that was understood: how it is stored, and what it is compared by.
-struct Read {
-    stored: String,
-    number: Option<f64>,
-}
-
-impl Read {
-    fn text(stored: String) -> Self {
-        Self { stored, number: None }
-    }
-
-    /// Numbers by size; dates and times, stored largest unit first, by their text.
-    fn order(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        match (self.number, other.number) {
-            (Some(left), Some(right)) => left.partial_cmp(&right),
-            _ => Some(self.stored.cmp(&other.stored)),
+    let chosen = choices.iter().find(|choice| choice.code == typed).copied();
+    let chosen = chosen.or_else(|| (source == Source::Person).then(|| meant(&choices, typed))?);
+    chosen.map(|choice| plain(&choice.code)).ok_or_else(|| {
+        let codes: Vec<&str> = choices.iter().map(|choice| choice.code.as_str()).collect();
+        let other = "Please choose one of the answers.";
+        if codes.is_empty() {
+            return refusal(other);
         }
-    }
-}
-
-type Reader = fn(&str) -> Option<Read>;
-
-fn reader(validation: &str) -> Option<(Reader, &'static str)> {
-    Some(match validation {
-        "integer" | "int" => (
-            |text| integer(text).map(|value| number_read(text, value.to_string().parse().ok())),
-            "Please give a whole number.",
-        ),
-        "number" | "float" => (|text| decimal(text, '.', None), "Please give a number."),
-        "number_1dp" => (|text| decimal(text, '.', Some(1)), "Please give a number with one decimal place."),
-        "number_2dp" => (|text| decimal(text, '.', Some(2)), "Please give a number with two decimal places."),
-        "number_3dp" => {
-            (|text| decimal(text, '.', Some(3)), "Please give a number with three decimal places.")
-        }
-        "number_4dp" => {
-            (|text| decimal(text, '.', Some(4)), "Please give a number with four decimal places.")
-        }
-        "number_comma_decimal" => {
-            (|text| decimal(text, ',', None), "Please give a number with a comma for the decimals.")
-        }
-        "number_1dp_comma_decimal" => {
-            (|text| decimal(text, ',', Some(1)), "Please give a number with one decimal place after a comma.")
-        }
-        "number_2dp_comma_decimal" => (
-            |text| decimal(text, ',', Some(2)),
-            "Please give a number with two decimal places after a comma.",
-        ),
-        "date_ymd" => (|text| date(text, Order::Ymd, None), "Please give a date as YYYY-MM-DD."),
-        "date_mdy" => (|text| date(text, Order::Mdy, None), "Please give a date as MM-DD-YYYY."),
-        "date_dmy" => (|text| date(text, Order::Dmy, None), "Please give a date as DD-MM-YYYY."),
-        "datetime_ymd" => {
-            (|text| date(text, Order::Ymd, Some(2)), "Please give a date and a time as YYYY-MM-DD HH:MM.")
-        }
-        "datetime_mdy" => {
-            (|text| date(text, Order::Mdy, Some(2)), "Please give a date and a time as MM-DD-YYYY HH:MM.")
-        }
-        "datetime_dmy" => {
-            (|text| date(text, Order::Dmy, Some(2)), "Please give a date and a time as DD-MM-YYYY HH:MM.")
-        }
-        "datetime_seconds_ymd" => {
-            (|text| date(text, Order::Ymd, Some(3)), "Please give a date and a time as YYYY-MM-DD HH:MM:SS.")
-        }
-        "datetime_seconds_mdy" => {
-            (|text| date(text, Order::Mdy, Some(3)), "Please give a date and a time as MM-DD-YYYY HH:MM:SS.")
-        }
-        "datetime_seconds_dmy" => {
-            (|text| date(text, Order::Dmy, Some(3)), "Please give a date and a time as DD-MM-YYYY HH:MM:SS.")
-        }
-        "time" => {
-            (|text| clock(text, 2).map(Read::text), "Please give a time as HH:MM, from 00:00 to 23:59.")
-        }
-        "time_hh_mm_ss" => (|text| clock(text, 3).map(Read::text), "Please give a time as HH:MM:SS."),
-        "time_mm_ss" => (minutes, "Please give minutes and seconds as MM:SS."),
-        "email" => {
-            (|text| is_email(text).then(|| Read::text(text.to_owned())), "Please give an e-mail address.")
-        }
-        "phone" => (phone, "Please give a phone number with area code, as in (615) 255-4000."),
-        "zipcode" => (zipcode, "Please give a ZIP code of five digits."),
-        _ => return None,
+        shortest(format!("Please answer with one of these: {}.", codes.join(", ")), other)
     })
 }
 
-/// A bound of a date field, which is stored year first whatever the field's order.
-fn stored_value(validation: &str, bound: &str) -> Option<Read> {
-    let ymd = validation.strip_suffix("_mdy").or_else(|| validation.strip_suffix("_dmy"))?;
-    let (read, _) = reader(&format!("{ymd}_ymd"))?;
-    read(bound)
-}
-
-fn number_read(text: &str, number: Option<f64>) -> Read {
-    Read { stored: text.to_owned(), number }
-}
-
-fn integer(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
-}
-
-/// A number with a point or a comma, and with an exact count of decimals if one is asked for.
-fn decimal(text: &str, point: char, places: Option<usize>) -> Option<Read> {
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let (whole, fraction) = match unsigned.split_once(point) {
-        Some((whole, fraction)) => (whole, Some(fraction)),
-        None => (unsigned, None),
+/// The choices a person sees. `@SHOWCHOICE` counts more than `@HIDECHOICE`.
+fn offered(field: &Field, source: Source) -> Vec<&Choice> {
+    let tagged = |name| if source == Source::Import { None } else { tags::codes(field, name) };
+    let (shown, hidden) = (tagged("@SHOWCHOICE"), tagged("@HIDECHOICE").unwrap_or_default());
+    let is_offered = |choice: &&Choice| match &shown {
+        Some(shown) => shown.contains(&choice.code),
+        None => !hidden.contains(&choice.code),
     };
-    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    let has_digits = !(whole.is_empty() && fraction.is_none_or(str::is_empty));
-    let fits = match places {
-        None => fraction.is_none_or(|fraction| !fraction.is_empty()),
-        Some(places) => fraction.is_some_and(|fraction| fraction.len() == places),
+    field.choices.iter().filter(is_offered).collect()
+}
+
+/// The one choice a person can have meant. A code counts more than a label.
+fn meant<'a>(choices: &[&'a Choice], typed: &str) -> Option<&'a Choice> {
+    let plain = types::plain_signs(typed);
+    let bare = plain.trim().trim_start_matches(['(', '[']).trim_end_matches(['.', ')', ']', ':']).trim();
+    if bare.is_empty() {
+        return None;
+    }
+    let only = |fits: &dyn Fn(&Choice) -> bool| {
+        let mut fitting = choices.iter().copied().filter(|choice| fits(choice));
+        fitting.next().filter(|_| fitting.next().is_none())
     };
-    let ok = digits(whole) && fraction.is_none_or(digits) && has_digits && fits;
-    ok.then(|| number_read(text, text.replacen(point, ".", 1).parse().ok()))
+    if let Some(choice) = choices.iter().find(|choice| choice.code == bare) {
+        return Some(choice);
+    }
+    let same = |left: &str, right: &str| folded(left) == folded(right);
+    only(&|choice| same(&choice.code, bare)).or_else(|| {
+        only(&|choice| {
+            let label = html_to_text(&choice.label);
+            let label = label.trim();
+            !label.is_empty() && (same(label, typed) || same(label.trim_end_matches('.'), bare))
+        })
+    })
 }
 
-#[derive(Clone, Copy)]
-enum Order {
-    Ymd,
-    Mdy,
-    Dmy,
+/// A text as it is compared when case and the width of blanks do not matter.
+fn folded(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// A date in the field's order, with a time of so many parts; stored year first.
-fn date(text: &str, order: Order, time_parts: Option<usize>) -> Option<Read> {
-    let (date, time) = match time_parts {
-        None => (text, None),
-        Some(parts) => {
-            let (date, time) = text.split_once([' ', 'T'])?;
-            (date, Some(clock(time.trim(), parts)?))
+fn slider(field: &Field, typed: &str, source: Source) -> Result<Stored, Refusal> {
+    let whole = |text: &str| text.trim().parse::<i64>().ok();
+    let bound = |bound: &Option<String>, default| bound.as_deref().and_then(whole).unwrap_or(default);
+    let (low, high) = (bound(&field.min, 0), bound(&field.max, 100));
+    let typed = if source == Source::Person { types::plain_signs(typed) } else { typed.to_owned() };
+    match whole(&typed) {
+        // A slider cannot be moved past its ends, so here the range is hard.
+        Some(value) if (low..=high).contains(&value) => Ok(plain(&value.to_string())),
+        _ => Err(refusal(format!("Please give a whole number from {low} to {high}."))),
+    }
+}
+
+/// The limits that keep a person from typing more. Words are what blanks part.
+fn limited(field: &Field, typed: &str, source: Source) -> Result<(), Refusal> {
+    if source == Source::Import {
+        return Ok(());
+    }
+    let over = |name, count: usize| tags::number(field, name).filter(|most| count > *most);
+    if let Some(most) = over("@CHARLIMIT", typed.chars().count()) {
+        return Err(refusal(format!("Please use at most {most} characters.")));
+    }
+    if let Some(most) = over("@WORDLIMIT", typed.split_whitespace().count()) {
+        return Err(refusal(format!("Please use at most {most} words.")));
+    }
+    Ok(())
+}
+
+fn text(field: &Field, typed: &str, today: Date, source: Source) -> Result<Stored, Refusal> {
+    let known = field.validation.as_deref().and_then(Kind::named);
+    let Some(kind) = known else { return limited(field, typed, source).map(|()| plain(typed)) };
+    let tidied = if source == Source::Person { kind.tidied(typed) } else { typed.to_owned() };
+    // Nothing may be left of it, when only invisible marks were sent.
+    if tidied.is_empty() {
+        return Ok(plain(""));
+    }
+    let as_given = if source == Source::Import { kind.imported() } else { kind };
+    let Some(value) = as_given.read(&tidied, today) else { return Err(refusal(kind.form())) };
+    limited(field, &tidied, source)?;
+    let (min, max) = (bound(kind, field.min.as_deref(), today), bound(kind, field.max.as_deref(), today));
+    let is_outside = |bound: &Option<Bound>, wrong: Ordering| {
+        bound.as_ref().is_some_and(|bound| bound.compared(&value) == Some(wrong))
+    };
+    if !is_outside(&min, Ordering::Less) && !is_outside(&max, Ordering::Greater) {
+        return Ok(plain(&value.stored));
+    }
+    let range = match (&min, &max) {
+        (Some(min), Some(max)) => format!("from {} to {}", min.shown(kind), max.shown(kind)),
+        (Some(bound), None) if kind.has_a_day() => format!("from {} on", bound.shown(kind)),
+        (None, Some(bound)) if kind.has_a_day() => format!("up to {}", bound.shown(kind)),
+        (Some(min), None) => format!("of {} or more", min.shown(kind)),
+        (None, Some(max)) => format!("of {} or less", max.shown(kind)),
+        (None, None) => String::new(),
+    };
+    if source != Source::Import && field.has_tag("@FORCE-MINMAX") {
+        return Err(shortest(format!("Please give a value {range}."), "This value is outside the range."));
+    }
+    let warning = shortest(
+        format!("A value {range} was expected. It is stored as given; please check it."),
+        "This value is outside the expected range. It is stored as given; please check it.",
+    );
+    Ok(Stored { value: value.stored, warning: Some(warning.sentence) })
+}
+
+/// One end of a range.
+enum Bound {
+    Value(Read),
+    /// Today. A time on that day is neither before nor after it.
+    Day(Date),
+}
+
+/// The bound, if it is known here. One that is another field's value (`[visit_date]`) is not, since the
+/// record is not here, nor is one that does not have the form of its own type; neither is warned about.
+fn bound(kind: Kind, written: Option<&str>, today: Date) -> Option<Bound> {
+    let written = written?.trim();
+    if written.eq_ignore_ascii_case("today") || written.eq_ignore_ascii_case("now") {
+        return kind.has_a_day().then_some(Bound::Day(today));
+    }
+    kind.read(written, today).map(Bound::Value)
+}
+
+impl Bound {
+    /// How a value stands to it.
+    fn compared(&self, value: &Read) -> Option<Ordering> {
+        match self {
+            Self::Value(bound) => value.order(bound),
+            Self::Day(day) => value.stored.get(..10).map(|date| date.cmp(day.to_string().as_str())),
         }
-    };
-    let parts: Vec<&str> = date.split(['-', '/', '.']).collect();
-    let [first, second, third] = parts[..] else { return None };
-    let (year, month, day) = match order {
-        Order::Ymd => (first, second, third),
-        Order::Mdy => (third, first, second),
-        Order::Dmy => (third, second, first),
-    };
-    if year.len() != 4 || !year.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
     }
-    let date = Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?).ok()?;
-    Some(Read::text(match time {
-        Some(time) => format!("{date} {time}"),
-        None => date.to_string(),
-    }))
-}
 
-/// A time of day of two or three parts; a single-digit hour is padded.
-fn clock(text: &str, parts: usize) -> Option<String> {
-    let given: Vec<&str> = text.split(':').collect();
-    let shaped = given.len() == parts
-        && given.iter().enumerate().all(|(index, part)| {
-            part.bytes().all(|b| b.is_ascii_digit()) && (part.len() == 2 || (index == 0 && part.len() == 1))
-        });
-    if !shaped {
-        return None;
+    fn shown(&self, kind: Kind) -> String {
+        match self {
+            Self::Value(bound) => kind.shown(&bound.stored),
+            Self::Day(_) => "today".to_owned(),
+        }
     }
-    let number = |index: usize| given.get(index).map_or(Some(0), |part| part.parse::<i8>().ok());
-    Time::new(number(0)?, number(1)?, number(2)?, 0).ok()?;
-    Some(format!("{:0>2}:{}", given[0], given[1..].join(":")))
-}
-
-fn minutes(text: &str) -> Option<Read> {
-    let (minutes, seconds) = text.split_once(':')?;
-    let part = |part: &str| {
-        let ok = part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
-        ok.then(|| part.parse::<u8>().ok()).flatten().filter(|&number| number < 60)
-    };
-    part(minutes)?;
-    part(seconds)?;
-    Some(Read::text(text.to_owned()))
-}
-
-fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else { return false };
-    let labels: Vec<&str> = domain.split('.').collect();
-    !local.is_empty()
-        && !local.contains(|c: char| c.is_whitespace() || matches!(c, '@' | '<' | '>' | ',' | ';' | '"'))
-        && labels.len() >= 2
-        && labels
-            .iter()
-            .all(|label| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || c == '-'))
-}
-
-/// A number of the North American plan: neither area nor exchange begins with 0 or 1. Stored the
-/// way real servers store it, `(615) 255-4000`.
-fn phone(text: &str) -> Option<Read> {
-    if text.contains(|c: char| !(c.is_ascii_digit() || matches!(c, ' ' | '(' | ')' | '-' | '.' | '+'))) {
-        return None;
-    }
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    let digits = digits.strip_prefix('1').filter(|rest| rest.len() == 10).unwrap_or(&digits);
-    if digits.len() != 10 {
-        return None;
-    }
-    let (area, exchange, line) = (&digits[..3], &digits[3..6], &digits[6..]);
-    let ok = !area.starts_with(['0', '1']) && &area[1..2] != "9" && !exchange.starts_with(['0', '1']);
-    ok.then(|| Read::text(format!("({area}) {exchange}-{line}")))
-}
-
-fn zipcode(text: &str) -> Option<Read> {
-    let (zip, plus) = match text.split_once('-') {
-        Some((zip, plus)) => (zip, Some(plus)),
-        None => (text, None),
-    };
-    let digits = |part: &str, count: usize| part.len() == count && part.bytes().all(|b| b.is_ascii_digit());
-    (digits(zip, 5) && plus.is_none_or(|plus| digits(plus, 4))).then(|| Read::text(text.to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::date;
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::project::parse_choices;
+    use crate::project::{fixed_choices, parse_choices};
+
+    const TODAY: Date = date(2026, 11, 23);
+
+    /// Every type by every name, and one that this crate does not know.
+    const TYPES: [&str; 44] = [
+        "int",
+        "integer",
+        "float",
+        "number",
+        "number_1dp",
+        "number_2dp",
+        "number_3dp",
+        "number_4dp",
+        "number_comma_decimal",
+        "number_1dp_comma_decimal",
+        "number_2dp_comma_decimal",
+        "number_3dp_comma_decimal",
+        "number_4dp_comma_decimal",
+        "date",
+        "date_ymd",
+        "date_mdy",
+        "date_dmy",
+        "datetime",
+        "datetime_ymd",
+        "datetime_mdy",
+        "datetime_dmy",
+        "datetime_seconds",
+        "datetime_seconds_ymd",
+        "datetime_seconds_mdy",
+        "datetime_seconds_dmy",
+        "time",
+        "time_hh_mm_ss",
+        "time_mm_ss",
+        "email",
+        "phone",
+        "phone_australia",
+        "phone_uk",
+        "zipcode",
+        "ssn",
+        "postalcode_canada",
+        "postalcode_uk",
+        "postalcode_australia",
+        "postalcode_french",
+        "postalcode_germany",
+        "mrn_10d",
+        "mrn_generic",
+        "vmrn",
+        "alpha_only",
+        "our_own_type",
+    ];
+
+    type Check = fn(&Field, &str, Date, &[Choice]) -> Result<Stored, Refusal>;
 
     fn field(validation: &str, min: &str, max: &str) -> Field {
         let bound = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         Field { validation: Some(validation.into()), min: bound(min), max: bound(max), ..Field::default() }
     }
 
-    /// What REDCap's public validation suite takes, takes with a warning, and refuses.
-    #[test]
-    fn the_types_of_the_public_suite() {
-        for (validation, min, max, taken, warned, refused) in [
-            ("date_ymd", "2023-08-01", "2023-08-31", "2023-08-02", "2023-09-01", "TEST"),
-            (
-                "datetime_ymd",
-                "2023-09-01 01:01",
-                "2023-09-30 01:59",
-                "2023-09-02 01:03",
-                "2024-08-02 12:12",
-                "TEST",
-            ),
-            (
-                "datetime_seconds_ymd",
-                "2023-09-01 11:01:01",
-                "2023-09-30 11:01:01",
-                "2023-09-02 01:03:01",
-                "2023-10-02 01:03:01",
-                "Test",
-            ),
-            ("integer", "1", "100", "99", "0", "1.5"),
-            ("number", "1", "5", "3", "6", "TEST"),
-            ("number_1dp", "1.0", "5.0", "1.5", "5.1", "1"),
-            ("number_1dp_comma_decimal", "1,0", "2,0", "1,5", "5,1", "1.5"),
-            ("time", "08:05", "23:00", "08:10", "07:05", "9999"),
-            ("time_mm_ss", "02:01", "59:00", "11:11", "01:59", "9999"),
-            ("time_hh_mm_ss", "8:01:01", "23:00:00", "08:59:59", "07:59:59", "24:00:00"),
-        ] {
-            let field = field(validation, min, max);
-            let stored = check(&field, taken).unwrap();
-            assert_eq!((stored.value.as_str(), stored.warning), (taken, None), "{validation}");
-            let stored = check(&field, warned).unwrap();
-            assert_eq!(stored.value, warned, "{validation}");
-            assert!(stored.warning.is_some(), "{validation} {warned}");
-            assert!(check(&field, refused).is_err(), "{validation} {refused}");
+    fn radio(choices: &str, annotation: &str) -> Field {
+        Field {
+            kind: FieldKind::Radio,
+            choices: parse_choices(choices),
+            annotation: Some(annotation.to_owned()),
+            ..Field::default()
+        }
+    }
+
+    fn value(checked: Result<Stored, Refusal>) -> Option<String> {
+        checked.ok().map(|stored| stored.value)
+    }
+
+    /// What happened, in the words of the file of cases.
+    fn told(checked: &Result<Stored, Refusal>) -> String {
+        match checked {
+            Ok(Stored { value, warning: None }) => value.clone(),
+            Ok(Stored { value, warning: Some(_) }) => format!("warned {value}"),
+            Err(_) => "refused".to_owned(),
         }
     }
 
     #[test]
-    fn dates_are_typed_in_the_fields_order_and_stored_year_first() {
-        for (validation, typed, wanted) in [
-            ("date_dmy", "23-11-2026", Some("2026-11-23")),
-            ("date_mdy", "11/23/2026", Some("2026-11-23")),
-            ("date_mdy", "23/11/2026", None),
-            ("date_dmy", "31-02-2026", None),
-            ("date_dmy", "2-1-26", None),
-            ("datetime_dmy", "23-11-2026 9:05", Some("2026-11-23 09:05")),
-            ("datetime_dmy", "23-11-2026", None),
-            ("date_ymd", "2026-11-23", Some("2026-11-23")),
-        ] {
-            let stored = check(&field(validation, "", ""), typed).ok().map(|stored| stored.value);
-            assert_eq!(stored.as_deref(), wanted, "{validation} {typed}");
+    fn the_cases_of_the_file() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/validation.txt");
+        let text = std::fs::read_to_string(file).unwrap();
+        let (mut wrong, mut count) = (Vec::new(), 0);
+        for (number, line) in (1..).zip(text.lines()) {
+            if line.trim().is_empty() || line.starts_with('#') {
+                continue;
+            }
+            count += 1;
+            let columns: Vec<&str> = line.split('|').map(str::trim).collect();
+            let &[kind, min, max, typed, wanted, why] = &columns[..] else {
+                wrong.push(format!("{file}:{number}: not six columns"));
+                continue;
+            };
+            let (kind, tags) = kind.split_once(' ').unwrap_or((kind, ""));
+            let mut field = field(kind, min, max);
+            field.kind = FieldKind::from_name(kind).unwrap_or_default();
+            field.annotation = Some(tags.to_owned());
+            let checked = check_as_typed(&field, typed, TODAY, &[]);
+            let told = told(&checked);
+            if told != wanted {
+                wrong.push(format!("{file}:{number}: {told} instead of {wanted} ({why})"));
+            }
+            let sentence = match &checked {
+                Ok(stored) => stored.warning.as_deref(),
+                Err(refusal) => Some(refusal.sentence.as_str()),
+            };
+            if let Some(sentence) = sentence {
+                // The form asked for may happen to look like what was typed; nothing else may.
+                let form = Kind::named(kind).map(Kind::form);
+                let repeats =
+                    checked.is_err() && form.as_deref() != Some(sentence) && sentence.contains(typed);
+                if repeats || !sentence.ends_with('.') || sentence.chars().count() >= 120 {
+                    wrong.push(format!("{file}:{number}: what is said is too long, or repeats the value"));
+                }
+            }
+            // A stored value is taken again, from a message, a page and a file, and stays the same.
+            if let Ok(stored) = checked {
+                for check in [check_as_typed, check, check_imported] {
+                    if value(check(&field, &stored.value, TODAY, &[])).as_ref() != Some(&stored.value) {
+                        wrong.push(format!("{file}:{number}: the stored value is not taken as it is"));
+                    }
+                }
+            }
         }
-        let bounded = field("date_dmy", "2026-11-01", "2026-11-30");
-        assert_eq!(check(&bounded, "23-11-2026").unwrap().warning, None);
-        assert!(check(&bounded, "01-12-2026").unwrap().warning.is_some());
+        assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+        assert!(count >= 150, "only {count} cases");
     }
 
     #[test]
-    fn the_other_types() {
-        for (validation, typed, wanted) in [
-            ("email", "email@test.edu", Some("email@test.edu")),
-            ("email", "ringo@noreply", None),
-            ("email", "a b@c.d", None),
-            ("phone", "615.255.4000", Some("(615) 255-4000")),
-            ("phone", "+1 615 255 4000", Some("(615) 255-4000")),
-            ("phone", "115 255 4000", None),
-            ("phone", "255-4000", None),
-            ("zipcode", "90210", Some("90210")),
-            ("zipcode", "90210-1234", Some("90210-1234")),
-            ("zipcode", "9021", None),
-            ("integer", "-5", Some("-5")),
-            ("integer", "99999999999999999999", None),
-            ("number", "-.5", Some("-.5")),
-            ("number", ".", None),
-            ("our_own_type", "anything", Some("anything")),
-            ("integer", "  ", Some("")),
-        ] {
-            let stored = check(&field(validation, "", ""), typed).ok().map(|stored| stored.value);
-            assert_eq!(stored.as_deref(), wanted, "{validation} {typed}");
+    fn every_type_asks_for_its_form_with_an_example_it_takes() {
+        for name in TYPES.iter().filter(|name| **name != "our_own_type") {
+            let refusal = check(&field(name, "", ""), "?!", TODAY, &[]).unwrap_err();
+            assert!(refusal.sentence.chars().count() < 120, "{name}");
+            let (_, example) = refusal.sentence.rsplit_once("for example ").unwrap();
+            for example in example.trim_end_matches('.').split(" or ") {
+                assert!(check(&field(name, "", ""), example, TODAY, &[]).is_ok(), "{name} {example}");
+            }
         }
     }
 
     #[test]
-    fn choices_are_codes_and_sliders_have_ends() {
-        let radio =
-            Field { kind: FieldKind::Radio, choices: parse_choices("1, A | 2, B"), ..Field::default() };
-        assert_eq!(check(&radio, "2").unwrap().value, "2");
-        assert!(check(&radio, "A").is_err());
-        let slider = Field { kind: FieldKind::Slider, ..Field::default() };
-        assert!(check(&slider, "101").is_err());
-        assert_eq!(check(&slider, "050").unwrap().value, "50");
+    fn a_range_is_told_as_the_field_is_typed() {
+        let between = field("date_dmy", "2026-11-01", "2026-11-30");
+        let warning = check(&between, "01-12-2026", TODAY, &[]).unwrap().warning.unwrap();
+        assert!(warning.contains("from 01-11-2026 to 30-11-2026"), "{warning}");
+        let past = field("date_mdy", "", "today");
+        let warning = check(&past, "12/01/2026", TODAY, &[]).unwrap().warning.unwrap();
+        assert!(warning.contains("up to today"), "{warning}");
+        let few = Field { annotation: Some("@FORCE-MINMAX".into()), ..field("integer", "", "5") };
+        let refusal = check(&few, "6", TODAY, &[]).unwrap_err();
+        assert_eq!(refusal.sentence, "Please give a value of 5 or less.");
+        let long = field("number", &"1".repeat(90), &"2".repeat(90));
+        let warning = check(&long, "3", TODAY, &[]).unwrap().warning.unwrap();
+        assert!(warning.chars().count() < 120);
+    }
+
+    #[test]
+    fn a_page_takes_codes_and_a_person_may_name_what_is_meant() {
+        let answers = radio("1, Yes, gladly | 2, <b>No</b> | a, Maybe | 9, Other. | 10, other", "");
+        for (typed, page, person) in [
+            ("1", Some("1"), Some("1")),
+            ("1.", None, Some("1")),
+            (" 1)", None, Some("1")),
+            ("(1)", None, Some("1")),
+            ("１", None, Some("1")),
+            ("٢", None, Some("2")),
+            ("A", None, Some("a")),
+            ("b", None, None),
+            ("yes,  GLADLY", None, Some("1")),
+            ("no", None, Some("2")),
+            ("No.", None, Some("2")),
+            ("maybe", None, Some("a")),
+            // Two labels are the same but for the stop.
+            ("other", None, None),
+            ("Yes", None, None),
+            (".", None, None),
+            ("11", None, None),
+        ] {
+            assert_eq!(value(check(&answers, typed, TODAY, &[])).as_deref(), page, "{typed}");
+            assert_eq!(value(check_as_typed(&answers, typed, TODAY, &[])).as_deref(), person, "{typed}");
+        }
+        // Codes that differ by case only are told apart, or not at all.
+        let cases = radio("a, One | A, Two", "");
+        assert_eq!(value(check_as_typed(&cases, "A", TODAY, &[])).as_deref(), Some("A"));
+        let cases = radio("ab, One | AB, Two", "");
+        assert!(check_as_typed(&cases, "Ab", TODAY, &[]).is_err());
+        // A code counts more than the label of another choice.
+        let crossed = radio("1, 2 | 2, 1", "");
+        assert_eq!(value(check_as_typed(&crossed, "2.", TODAY, &[])).as_deref(), Some("2"));
+        let yes_no =
+            Field { kind: FieldKind::YesNo, choices: fixed_choices(FieldKind::YesNo), ..Field::default() };
+        assert_eq!(value(check_as_typed(&yes_no, "YES", TODAY, &[])).as_deref(), Some("1"));
+        assert!(check_imported(&yes_no, "Yes", TODAY, &[]).is_err());
+        let query = Field { kind: FieldKind::Sql, ..Field::default() };
+        assert!(check(&query, "anything", TODAY, &[]).is_ok());
+    }
+
+    #[test]
+    fn a_refused_choice_is_answered_with_the_codes() {
+        let refusal = check(&radio("1, A | 2, B", ""), "secret", TODAY, &[]).unwrap_err();
+        assert_eq!(refusal.sentence, "Please answer with one of these: 1, 2.");
+        let many: Vec<String> = (0..200).map(|code| format!("{code}, Label")).collect();
+        let refusal = check(&radio(&many.join(" | "), ""), "secret", TODAY, &[]).unwrap_err();
+        assert_eq!(refusal.sentence, "Please choose one of the answers.");
+    }
+
+    #[test]
+    fn a_hidden_choice_is_refused_but_imported() {
+        for (annotation, taken) in [
+            ("@HIDECHOICE='2,3'", "1"),
+            ("@HIDDEN-SURVEY @HIDECHOICE = \"2, 3\"", "1"),
+            ("text @hidechoice=2,3 and more", "1"),
+            ("@SHOWCHOICE='3' @HIDECHOICE='3'", "3"),
+            ("@IF([x]='(', @HIDECHOICE='1', '') @HIDECHOICE='2'", "13"),
+            ("@DEFAULT='@HIDECHOICE=1'", "123"),
+        ] {
+            let field = radio("1, A | 2, B | 3, C", annotation);
+            for code in ["1", "2", "3"] {
+                assert_eq!(check(&field, code, TODAY, &[]).is_ok(), taken.contains(code), "{annotation}");
+                assert!(check_imported(&field, code, TODAY, &[]).is_ok(), "{annotation} {code}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_data_code_is_taken_by_any_field() {
+        let missing = parse_choices("UNK, Unknown | -99, Refused");
+        let whole = field("integer", "1", "100");
+        let stored = check(&whole, " UNK ", TODAY, &missing).unwrap();
+        assert_eq!((stored.value.as_str(), stored.warning), ("UNK", None));
+        assert_eq!(check(&whole, "-99", TODAY, &missing).unwrap().warning, None);
+        assert!(check(&whole, "unk", TODAY, &missing).is_err());
+        assert!(check(&whole, "UNK", TODAY, &[]).is_err());
+        assert!(check(&radio("1, A", ""), "UNK", TODAY, &missing).is_ok());
+        assert!(check(&radio("1, A", "@NOMISSING"), "UNK", TODAY, &missing).is_err());
+        let none = Field { annotation: Some("@NOMISSING".into()), ..whole };
+        assert!(check(&none, "UNK", TODAY, &missing).is_err());
+        assert!(check(&none, "-99", TODAY, &missing).unwrap().warning.is_some());
+    }
+
+    #[test]
+    fn imported_dates_are_year_first_or_as_a_spreadsheet_leaves_them() {
+        for (typed, wanted) in [
+            ("1940-07-09", Some("1940-07-09")),
+            ("07/09/1940", Some("1940-07-09")),
+            ("7/9/40", Some("1940-07-09")),
+            ("2/25/43", Some("1943-02-25")),
+            ("40/7/7", None),
+            ("09-07-1940", None),
+        ] {
+            for kind in ["date_dmy", "date_mdy", "date_ymd"] {
+                let stored = value(check_imported(&field(kind, "", ""), typed, TODAY, &[]));
+                assert_eq!(stored.as_deref(), wanted, "{kind} {typed}");
+            }
+        }
+        let tagged =
+            Field { annotation: Some("@FORCE-MINMAX @CHARLIMIT='1'".into()), ..field("integer", "1", "5") };
+        assert!(check_imported(&tagged, "60", TODAY, &[]).unwrap().warning.is_some());
+    }
+
+    #[test]
+    fn boxes_are_checked_together() {
+        let boxes = |annotation| Field {
+            kind: FieldKind::Checkbox,
+            ..radio("1, A | 2, B | 3, C | 99, None", annotation)
+        };
+        for (annotation, codes, wanted) in [
+            ("", &["1", "3"][..], Some(&["1", "3"][..])),
+            ("", &["3.", "1", "", "3"], Some(&["3", "1"])),
+            ("", &["1", "4"], None),
+            ("", &[], Some(&[])),
+            ("@MAXCHECKED='2'", &["1", "2"], Some(&["1", "2"])),
+            ("@MAXCHECKED=2", &["1", "2", "3"], None),
+            ("@MAXCHECKED='2'", &["1", "2", "2"], Some(&["1", "2"])),
+            ("@MAXCHECKED='some'", &["1", "2", "3"], Some(&["1", "2", "3"])),
+            ("@NONEOFTHEABOVE='99'", &["99"], Some(&["99"])),
+            ("@NONEOFTHEABOVE=99", &["1", "99"], None),
+            ("@NONEOFTHEABOVE='99, 3'", &["3", "99"], None),
+            ("@NONEOFTHEABOVE='99, 3'", &["1", "2"], Some(&["1", "2"])),
+            ("@HIDECHOICE='2'", &["1", "2"], None),
+        ] {
+            let checked = check_boxes(&boxes(annotation), codes);
+            let told: Option<Vec<&str>> =
+                checked.as_ref().ok().map(|codes| codes.iter().map(String::as_str).collect());
+            assert_eq!(told.as_deref(), wanted, "{annotation} {codes:?}");
+        }
+    }
+
+    #[test]
+    fn what_takes_no_text_refuses_it() {
+        for kind in [FieldKind::Calc, FieldKind::Descriptive, FieldKind::File, FieldKind::Signature] {
+            let field = Field { kind, ..Field::default() };
+            assert!(check(&field, "x", TODAY, &parse_choices("x, X")).is_err());
+            assert!(check(&field, "  ", TODAY, &[]).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_value_is_not_printed() {
+        let stored = check(&field("integer", "1", "5"), "4711", TODAY, &[]).unwrap();
+        assert!(!format!("{stored:?}").contains("4711"));
+    }
+
+    /// Texts that come near to what the types take, so that their middles are reached too.
+    fn near() -> impl Strategy<Value = String> {
+        let known = prop::sample::select(vec![
+            "1", "2", "12", "23", "31", "2026", "0", "-", "/", ".", ",", ":", " ", "T", "t", " am", "pm",
+            "p.m.", "+", "(", ")", "e", "x", "@", "a", "Z", "K1A", "0B1", "1AA", "555", "0412", "+44", "٣",
+            "１", "：", "\u{200b}", "\u{a0}", "é", "–",
+        ]);
+        let shaped = prop_oneof![
+            "[0-9]{1,4}[-/. ][0-9]{1,2}[-/. ][0-9]{1,4}( {1,2}|T)[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?( ?[ap]m)?",
+            "[0-9]{1,4}[-/. ][0-9]{1,2}[-/. ][0-9]{1,4}",
+            "[0-9]{1,2}(:[0-9]{2}){0,2}( ?[ap]m)?",
+            "[-+]?[0-9]{0,6}[.,]?[0-9]{0,5}(e[-+]?[0-9]{1,3})?",
+            "(\\+(1|44|61) ?)?\\(?[0-9]{2,5}\\)?[ -.][0-9]{3,6}[ -.]?[0-9]{0,4}",
+            "[A-Za-z][0-9][A-Za-z] ?[0-9][A-Za-z][0-9]?",
+            "[0-9]{3}-?[0-9]{2}-?[0-9]{4}",
+        ];
+        let parts =
+            prop::collection::vec(prop_oneof![4 => known.prop_map(str::to_owned), 1 => ".{0,4}"], 0..10);
+        prop_oneof![shaped, parts.prop_map(|parts| parts.concat())]
+    }
+
+    proptest! {
+        /// No text makes a check panic, and what is stored is stored the same when it comes again.
+        #[test]
+        fn what_is_stored_stays_the_same(typed in near(), min in near(), max in near()) {
+            let ways: [(&str, Check); 3] =
+                [("page", check), ("person", check_as_typed), ("import", check_imported)];
+            for name in TYPES {
+                let field = field(name, &min, &max);
+                for (first_way, check_first) in ways {
+                    let Ok(first) = check_first(&field, &typed, TODAY, &[]) else { continue };
+                    for (second_way, check_again) in ways {
+                        // A plus is dropped from what a person typed, and kept on a page.
+                        if first.value.starts_with('+') && first_way != second_way {
+                            continue;
+                        }
+                        let again = check_again(&field, &first.value, TODAY, &[]);
+                        prop_assert_eq!(again, Ok(first.clone()), "{} {:?} {:?}", name, typed, first.value);
+                    }
+                }
+            }
+        }
+
+        /// No annotation makes the reader of tags panic.
+        #[test]
+        fn any_annotation_is_read(annotation in "(@|@IF|@HIDECHOICE|@CHARLIMIT|[=('\",)]|[a-z0-9é ]){0,20}") {
+            let field = radio("1, A", &annotation);
+            let _ = check_as_typed(&field, "1", TODAY, &[]);
+            let _ = check_boxes(&field, &["1"]);
+        }
     }
 }
