@@ -206,6 +206,57 @@ impl fmt::Display for Instance {
     }
 }
 
+/// Which event of an arm is meant, seen from another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventStep {
+    This,
+    Previous,
+    Next,
+    First,
+    Last,
+}
+
+impl EventStep {
+    /// The step a word before a field stands for.
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        Some(match word {
+            "event-name" => Self::This,
+            "previous-event-name" => Self::Previous,
+            "next-event-name" => Self::Next,
+            "first-event-name" => Self::First,
+            "last-event-name" => Self::Last,
+            _ => return None,
+        })
+    }
+}
+
+impl Project {
+    /// The event at a step from another one of its arm, passing over those at which an instrument is
+    /// not filled in.
+    pub(crate) fn step(&self, here: &str, step: EventStep, instrument: Option<&str>) -> Option<&Event> {
+        let at = self.events.iter().position(|event| event.unique_name == here)?;
+        let arm = self.events[at].arm;
+        let fits = |event: &&Event| {
+            event.arm == arm
+                && instrument.is_none_or(|instrument| self.is_designated(&event.unique_name, instrument))
+        };
+        match step {
+            EventStep::This => self.events.get(at),
+            EventStep::First => self.events.iter().find(fits),
+            EventStep::Last => self.events.iter().rfind(fits),
+            EventStep::Previous => self.events[..at].iter().rfind(fits),
+            EventStep::Next => self.events[at + 1..].iter().find(fits),
+        }
+    }
+
+    /// Whether an instrument is filled in at an event. Where nothing says which are, all are.
+    pub(crate) fn is_designated(&self, event: &str, instrument: &str) -> bool {
+        !self.longitudinal
+            || self.form_events.is_empty()
+            || self.form_events.iter().any(|pair| pair.event == event && pair.instrument == instrument)
+    }
+}
+
 struct Bracket<'a> {
     name: &'a str,
     code: Option<&'a str>,
@@ -269,10 +320,8 @@ impl<'a> Bracket<'a> {
 /// Unique event names always say their arm, so `[first][last]` is two fields in a row.
 fn is_event_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    matches!(
-        name.as_str(),
-        "event-name" | "first-event-name" | "previous-event-name" | "next-event-name" | "last-event-name"
-    ) || name.rsplit_once("_arm_").is_some_and(|(_, arm)| arm.starts_with(|c: char| c.is_ascii_digit()))
+    EventStep::of(&name).is_some()
+        || name.rsplit_once("_arm_").is_some_and(|(_, arm)| arm.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 impl<'a> Context<'a> {
@@ -299,6 +348,9 @@ impl<'a> Context<'a> {
         'a: 'b,
     {
         let event = self.event_with(reference, Some(instrument))?;
+        if reference.event.is_some() && !self.project.is_designated(event, instrument) {
+            return None;
+        }
         let repeats = self.project.repeats(event, instrument);
         let spot = Spot { event, instrument: repeats.then_some(instrument), instance: 1 };
         if !repeats && !self.project.event_repeats(event) {
@@ -334,35 +386,21 @@ impl<'a> Context<'a> {
 
     /// As [`Self::event_of`]. Before a field, `[previous-event-name]` and its kin pass over the events
     /// at which the field's instrument is not filled in.
-    fn event_with(&self, reference: &Reference, instrument: Option<&str>) -> Option<&'a str> {
+    pub(crate) fn event_with(&self, reference: &Reference, instrument: Option<&str>) -> Option<&'a str> {
         let here = self.place.event_name();
         let Some(named) = reference.event.as_deref() else { return Some(here) };
         if let Some(event) = self.project.event(named) {
             return Some(&event.unique_name);
         }
         let named = named.to_ascii_lowercase();
-        if named == "event-name" {
-            return Some(here);
+        match EventStep::of(&named) {
+            Some(step) => self.project.step(here, step, instrument),
+            None => {
+                let mut events = self.project.events.iter();
+                events.find(|event| event.unique_name.eq_ignore_ascii_case(&named))
+            }
         }
-        let events = &self.project.events;
-        let at = events.iter().position(|event| event.unique_name == here)?;
-        let fits = |event: &&'a Event| {
-            event.arm == events[at].arm
-                && instrument.is_none_or(|instrument| {
-                    self.project
-                        .form_events
-                        .iter()
-                        .any(|pair| pair.event == event.unique_name && pair.instrument == instrument)
-                })
-        };
-        let found = match named.as_str() {
-            "first-event-name" => events.iter().find(fits),
-            "last-event-name" => events.iter().rfind(fits),
-            "previous-event-name" => events[..at].iter().rfind(fits),
-            "next-event-name" => events[at + 1..].iter().find(fits),
-            _ => events.iter().find(|event| event.unique_name.eq_ignore_ascii_case(&named)),
-        };
-        found.map(|event| event.unique_name.as_str())
+        .map(|event| event.unique_name.as_str())
     }
 
     /// The raw value a reference to a field leads to, never a label; none if blank.

@@ -12,8 +12,8 @@ use super::moment::{Order, age, moment, unit_seconds};
 use super::step::{Operand, Operator, Step};
 use super::value::{Value, parse_number, same, significant};
 use crate::project::FieldKind;
-use crate::record::{Spot, SurveyTimestamp};
 use crate::reference::{Context, Reference};
+use crate::smart::{self, Resolved};
 
 /// What an expression comes to.
 #[must_use]
@@ -187,49 +187,11 @@ fn referenced<'a>(operand: &'a Operand, context: &Context<'a>) -> Value<'a> {
     Value::of_text(raw)
 }
 
-/// Whether conditions may use a reference; else what is wrong, and what to do.
-pub(super) fn understands(reference: &Reference) -> Result<(), (String, String)> {
-    let known = !reference.is_smart()
-        || matches!(
-            reference.name.as_str(),
-            "record-name"
-                | "event-name"
-                | "arm-number"
-                | "current-instance"
-                | "survey-time-completed"
-                | "survey-date-completed"
-        );
-    if known {
-        return Ok(());
-    }
-    Err((
-        format!("the smart variable `[{}]` is not understood in conditions", reference.name),
-        "use a field instead".to_owned(),
-    ))
-}
-
-fn smart<'a>(reference: &'a Reference, context: &Context<'a>) -> Value<'a> {
-    let here = context.place.event_name();
-    match reference.name.as_str() {
-        "record-name" => Value::of_text(&context.record.id),
-        "event-name" => Value::of_text(here),
-        "arm-number" => {
-            context.project.event(here).map_or(Value::Blank, |event| Value::Number(f64::from(event.arm)))
-        }
-        "current-instance" => Value::Number(f64::from(context.place.instance)),
-        name @ ("survey-time-completed" | "survey-date-completed") => {
-            let completed = reference.params.first().and_then(|instrument| {
-                let Spot { event, instance, .. } = context.spot_of(reference, instrument)?;
-                match context.record.survey_timestamp(instrument, Some(event), instance)? {
-                    SurveyTimestamp::NotCompleted => None,
-                    SurveyTimestamp::Completed(at) => Some(at.as_str()),
-                }
-            });
-            let text = completed.unwrap_or_default();
-            let date_only = name == "survey-date-completed";
-            Value::of_text(if date_only { text.split([' ', 'T']).next().unwrap_or_default() } else { text })
-        }
-        _ => Value::Blank,
+/// A smart variable. What only a server could tell is blank.
+fn smart<'a>(reference: &Reference, context: &Context<'a>) -> Value<'a> {
+    match smart::resolve(reference, context) {
+        Resolved::Text(text) => Value::of_string(text),
+        Resolved::Link(_) | Resolved::NotTold(_) | Resolved::Wrong(_) => Value::Blank,
     }
 }
 

@@ -8,7 +8,8 @@ use super::Expression;
 use super::function::Function;
 use super::lex::{Token, tokens};
 use super::step::{NEGATIVE, NOT, Operand, Operator, Step};
-use crate::reference::Span;
+use crate::reference::{Reference, Span};
+use crate::smart::{self, SmartVariable};
 
 /// Something in a condition that is not REDCap's language.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -212,7 +213,7 @@ impl<'a> Parser<'a> {
                     return;
                 }
                 Token::Reference(reference) => {
-                    if let Err((sentence, help)) = super::eval::understands(reference) {
+                    if let Some((sentence, help)) = misunderstood(reference) {
                         self.mistake(span.clone(), sentence, help);
                     }
                     self.step(Step::Reference(Box::new(Operand::new(reference.clone()))), span);
@@ -460,6 +461,22 @@ impl<'a> Parser<'a> {
             }
         }
     }
+}
+
+/// What is wrong with a reference that no project could make right.
+fn misunderstood(reference: &Reference) -> Option<(String, String)> {
+    if !reference.is_smart() {
+        return None;
+    }
+    let Some(variable) = SmartVariable::named(&reference.name) else {
+        let near = smart::nearest(&reference.name, smart::all().map(|known| known.name));
+        return Some((
+            format!("there is no smart variable `[{}]`", reference.name),
+            near.map_or("use a field instead".to_owned(), |near| format!("did you mean `[{near}]`?")),
+        ));
+    };
+    let sentence = variable.unusable_in_conditions()?;
+    Some((format!("`[{}]` {sentence}", reference.name), "use a field instead".to_owned()))
 }
 
 fn operator(token: &Token) -> Option<Operator> {
