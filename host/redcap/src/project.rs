@@ -7,6 +7,7 @@ use std::ops::Deref;
 
 use hashbrown::HashMap;
 
+use crate::annotation::{self, ActionTag, Formula};
 use crate::record::Record;
 
 /// The one event of a project that has no events. REDCap itself says so in the invitations and
@@ -17,10 +18,16 @@ pub const CLASSIC_EVENT: &str = "event_1_arm_1";
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Project {
     pub title: String,
+    /// When the file was written: `YYYY-MM-DD HH:MM:SS`, server time. Blank if it does not say.
+    pub exported_at: String,
+    /// The version of REDCap that wrote the file, as in `13.8.1`. Blank if it does not say.
+    pub redcap_version: String,
     /// The field whose value is the record's id: the first field of the first instrument.
     pub record_id_field: String,
     /// Whether the project has events of its own.
     pub longitudinal: bool,
+    /// In order of their first event: the file names an arm only at its events.
+    pub arms: Vec<Arm>,
     /// In order. A classic project has exactly one, called [`CLASSIC_EVENT`].
     pub events: Vec<Event>,
     pub instruments: Vec<Instrument>,
@@ -37,6 +44,9 @@ pub struct Project {
     /// REDCap's number for what the project is for: 0 practice, 1 other, 2 research, 3 quality
     /// improvement, 4 operational support.
     pub purpose: String,
+    /// The number of the ethics approval. No public project XML up to REDCap 17.2 has it; it is
+    /// read where a file does say it, and the API tells it otherwise.
+    pub irb_number: String,
     /// Codes that stand for a reason why a value is missing; any field may hold one.
     pub missing_data_codes: Vec<Choice>,
     /// Every other project setting in the file, by the name of its element.
@@ -50,6 +60,7 @@ impl Project {
     pub fn classic(title: &str) -> Self {
         Self {
             title: title.to_owned(),
+            arms: vec![Arm { number: 1, name: "Arm 1".to_owned() }],
             events: vec![Event {
                 unique_name: CLASSIC_EVENT.to_owned(),
                 label: "Event 1".to_owned(),
@@ -80,6 +91,43 @@ impl Project {
     #[must_use]
     pub fn event(&self, unique_name: &str) -> Option<&Event> {
         self.events.iter().find(|event| event.unique_name == unique_name)
+    }
+
+    #[must_use]
+    pub fn arm(&self, number: u32) -> Option<&Arm> {
+        self.arms.iter().find(|arm| arm.number == number)
+    }
+
+    /// A project setting that has no place of its own, by the name of its element, such as
+    /// `CustomRecordLabel` or `SecondaryUniqueField`.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.get(name).map(String::as_str)
+    }
+
+    /// Whether an instrument seems to be an adaptive test, whose questions are picked one by one by
+    /// a service that holds the item bank.
+    ///
+    /// Nothing in a project's files says so: `promis_skip_question` is among the settings of every
+    /// survey, and no public project has such an instrument. What is known of them is that all
+    /// items are radio fields beside texts for a T-score and its standard error, so that is what is
+    /// looked for. An instrument named otherwise is missed, and is then asked item by item.
+    #[must_use]
+    pub fn is_adaptive(&self, instrument: &str) -> bool {
+        let mut items = 0;
+        let (mut score, mut error) = (false, false);
+        for field in self.fields_of(instrument) {
+            let name = field.name.to_ascii_lowercase();
+            match field.kind {
+                FieldKind::Radio => items += 1,
+                FieldKind::Text | FieldKind::Calc if name.ends_with("_tscore") => score = true,
+                FieldKind::Text | FieldKind::Calc if name.ends_with("_std_error") => error = true,
+                FieldKind::Text if name == self.record_id_field || field.is_silent() => {}
+                FieldKind::Descriptive | FieldKind::Calc => {}
+                _ => return false,
+            }
+        }
+        items > 0 && score && error
     }
 
     /// The fields of an instrument, in order.
@@ -187,6 +235,13 @@ impl PartialEq for Line {
 
 impl Eq for Line {}
 
+/// A group of events that a record goes through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Arm {
+    pub number: u32,
+    pub name: String,
+}
+
 /// A point in a study's timeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
@@ -236,6 +291,10 @@ pub struct Field {
     pub section_header: Option<String>,
     pub calculation: Option<String>,
     pub matrix_group: Option<String>,
+    /// Whether each column of the field's matrix can be chosen once only.
+    pub matrix_ranking: bool,
+    /// The codes of the choices that end the survey. The data dictionary does not tell them.
+    pub stop_actions: Vec<String>,
     /// Everything else the file says about it, by attribute name.
     pub settings: BTreeMap<String, String>,
     pub line: Line,
@@ -248,14 +307,104 @@ impl Field {
         self.choices.iter().find(|choice| choice.code == code).map(|choice| choice.label.as_str())
     }
 
-    /// Whether an annotation carries an action tag, such as `@HIDDEN-SURVEY`.
+    /// The action tags of the annotation, without those in an argument of another tag.
+    #[must_use]
+    pub fn tags(&self) -> Vec<ActionTag> {
+        match self.annotation.as_deref() {
+            Some(text) if text.contains('@') => annotation::tags(text).0,
+            _ => Vec::new(),
+        }
+    }
+
+    /// The first action tag of this name. Case is ignored.
+    #[must_use]
+    pub fn tag(&self, name: &str) -> Option<ActionTag> {
+        self.tags().into_iter().find(|tag| tag.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether the annotation carries an action tag, such as `@HIDDEN-SURVEY`. A tag that `@IF`
+    /// decides on does not count here: see [`annotation::tags_where`].
     #[must_use]
     pub fn has_tag(&self, tag: &str) -> bool {
-        self.annotation.as_deref().is_some_and(|annotation| {
-            annotation
-                .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '@' | '-' | '_')))
-                .any(|word| word.eq_ignore_ascii_case(tag))
-        })
+        self.tag(tag).is_some()
+    }
+
+    /// The formula of `@CALCTEXT`.
+    #[must_use]
+    pub fn calctext(&self) -> Option<Formula> {
+        self.tag("@CALCTEXT")?.formula()
+    }
+
+    /// The three arguments of `@CALCDATE`: the date, how much is added, the unit.
+    #[must_use]
+    pub fn calcdate(&self) -> Option<[Formula; 3]> {
+        self.tag("@CALCDATE")?.formula()?.split().try_into().ok()
+    }
+
+    /// Whether a survey passes the field over without a word: it is hidden there, or calculated.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        const SILENT: [&str; 4] = ["@HIDDEN", "@HIDDEN-SURVEY", "@CALCTEXT", "@CALCDATE"];
+        self.kind == FieldKind::Calc || self.tags().iter().any(|tag| SILENT.contains(&tag.name.as_str()))
+    }
+}
+
+/// The validation types of a REDCap as it comes, by their names in the data dictionary.
+/// Installations add their own, so a name that is not here is odd and no mistake.
+pub const VALIDATIONS: [&str; 40] = [
+    "alpha_only",
+    "autocomplete",
+    "date_dmy",
+    "date_mdy",
+    "date_ymd",
+    "datetime_dmy",
+    "datetime_mdy",
+    "datetime_seconds_dmy",
+    "datetime_seconds_mdy",
+    "datetime_seconds_ymd",
+    "datetime_ymd",
+    "email",
+    "integer",
+    "mrn_10d",
+    "mrn_generic",
+    "number",
+    "number_1dp",
+    "number_1dp_comma_decimal",
+    "number_2dp",
+    "number_2dp_comma_decimal",
+    "number_3dp",
+    "number_3dp_comma_decimal",
+    "number_4dp",
+    "number_4dp_comma_decimal",
+    "number_comma_decimal",
+    "phone",
+    "phone_australia",
+    "phone_uk",
+    "postalcode_australia",
+    "postalcode_canada",
+    "postalcode_french",
+    "postalcode_germany",
+    "postalcode_uk",
+    "signature",
+    "ssn",
+    "time",
+    "time_hh_mm_ss",
+    "time_mm_ss",
+    "vmrn",
+    "zipcode",
+];
+
+/// The data dictionary's name for a validation type that the project XML or an old dictionary calls
+/// otherwise.
+#[must_use]
+pub fn validation_name(name: &str) -> &str {
+    match name {
+        "int" => "integer",
+        "float" => "number",
+        "date" => "date_ymd",
+        "datetime" => "datetime_ymd",
+        "datetime_seconds" => "datetime_seconds_ymd",
+        other => other,
     }
 }
 
@@ -422,6 +571,8 @@ pub struct QueueRow {
     /// Whether the survey opens by itself after the one before it.
     pub auto_start: bool,
     pub condition: Condition,
+    /// Every other setting, by attribute name.
+    pub settings: BTreeMap<String, String>,
     pub line: Line,
 }
 
@@ -514,6 +665,52 @@ mod tests {
         assert!(field.has_tag("@HIDDEN-SURVEY"));
         assert!(field.has_tag("@default"));
         assert!(!field.has_tag("@HIDDEN"));
+    }
+
+    #[test]
+    fn validation_types_are_sorted_and_go_by_one_name() {
+        assert!(VALIDATIONS.is_sorted());
+        for (given, wanted) in [("int", "integer"), ("date", "date_ymd"), ("phone", "phone")] {
+            assert_eq!(validation_name(given), wanted);
+            assert!(VALIDATIONS.contains(&wanted));
+        }
+    }
+
+    #[test]
+    fn an_adaptive_instrument_is_told_by_its_scores() {
+        let mut project = Project::classic("x");
+        for (name, kind) in [
+            ("record_id", FieldKind::Text),
+            ("painin9", FieldKind::Radio),
+            ("pain_tscore", FieldKind::Text),
+            ("pain_std_error", FieldKind::Text),
+        ] {
+            let instrument = if name == "record_id" { "start" } else { "pain" };
+            project.fields.push(Field {
+                name: name.into(),
+                instrument: instrument.into(),
+                kind,
+                ..Field::default()
+            });
+        }
+        assert!(project.is_adaptive("pain"));
+        assert!(!project.is_adaptive("start"));
+        let note = Field { name: "x".into(), instrument: "pain".into(), ..Field::default() };
+        project.fields.push(note);
+        assert!(!project.is_adaptive("pain"));
+    }
+
+    #[test]
+    fn formulas_are_found_in_their_tags() {
+        let field = |text: &str| Field { annotation: Some(text.into()), ..Field::default() };
+        let formula = field("see @CALCTEXT(if([a]=')','x','y'))").calctext().unwrap();
+        assert_eq!((formula.text.as_str(), formula.at), ("if([a]=')','x','y')", 14));
+        let [date, offset, unit] = field("@CALCDATE(if([a]='1',[b],[c]), 7, 'd')").calcdate().unwrap();
+        assert_eq!((date.text.as_str(), date.at), ("if([a]='1',[b],[c])", 10));
+        assert_eq!((offset.text.as_str(), offset.at), ("7", 31));
+        assert_eq!((unit.text.as_str(), unit.at), ("'d'", 34));
+        assert!(field("@CALCDATE([a], 7)").calcdate().is_none());
+        assert!(field("@IF([a]='1', '@HIDDEN', '')").tag("@HIDDEN").is_none());
     }
 
     #[test]

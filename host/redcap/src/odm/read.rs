@@ -1,18 +1,22 @@
 //! From project XML to [`Project`], as a stream.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
 
+use encoding_rs::{Encoding, UTF_8};
 use quick_xml::Reader;
 use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event as Xml};
 
-use super::{VALIDATION_NAMES, attribute};
+use super::{PASSED_OVER, attribute, is_passed_over};
+use crate::html::html_to_text;
+use crate::problem::Problem;
 use crate::project::{
-    Alert, AutomatedInvitation, CLASSIC_EVENT, Choice, Condition, Event, Field, FieldKind, FormEvent,
+    Alert, Arm, AutomatedInvitation, CLASSIC_EVENT, Choice, Condition, Event, Field, FieldKind, FormEvent,
     Instrument, Joined, Line, Project, QueueRow, Repeating, Survey, When, fixed_choices, parse_choices,
+    validation_name,
 };
-use crate::record::{Place, Record, SurveyTimestamp};
+use crate::record::{Place, Record, SurveyTimestamp, columns};
 
 /// Why a file is not a project.
 #[derive(Debug, thiserror::Error)]
@@ -27,37 +31,57 @@ pub enum XmlError {
     },
 }
 
-/// Something in a project that was left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Counted from 1.
-    pub line: usize,
-    /// A lower-case fragment.
-    pub sentence: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.sentence)
-    }
-}
-
 const AN_ODM_DOCUMENT: &str = "a CDISC ODM document (`<ODM …>`)";
 
 /// Reads a project XML file, with its records if it has any.
 pub fn read_project(xml: &[u8]) -> Result<(Project, Vec<Problem>), XmlError> {
-    let text = match std::str::from_utf8(xml) {
-        Ok(text) => text,
-        Err(error) => {
-            let before = &xml[..error.valid_up_to()];
-            let line = before.split(|&byte| byte == b'\n').count();
-            let found = "something else".to_owned();
-            return Err(XmlError::Unexpected { line, expected: "UTF-8", found });
-        }
-    };
-    let mut reading = Reading::new(text.strip_prefix('\u{feff}').unwrap_or(text));
+    let mut problems = Vec::new();
+    let text = decode(xml, &mut problems);
+    let mut reading = Reading::new(text.strip_prefix('\u{feff}').unwrap_or(&text));
+    reading.problems = problems;
     reading.run()?;
     Ok(reading.finish())
+}
+
+/// The file as text: by its byte order mark, or else as its XML declaration says, or else as UTF-8.
+/// One damaged label must not cost a study its whole project, so damage is marked and not refused.
+fn decode<'a>(xml: &'a [u8], problems: &mut Vec<Problem>) -> Cow<'a, str> {
+    let declared = declared_encoding(xml);
+    let by_name = declared.and_then(|name| Encoding::for_label(name.as_bytes()));
+    if let (Some(name), None) = (declared, by_name) {
+        problems.push(
+            Problem::new(1, format!("the encoding `{name}` is not known and was read as UTF-8"))
+                .with_help("download the project XML from REDCap once more"),
+        );
+    }
+    // A declaration that could be read byte by byte cannot be in UTF-16, whatever it says.
+    let by_name = by_name.map_or(UTF_8, Encoding::output_encoding);
+    let (text, encoding, damaged) = by_name.decode(xml);
+    if damaged {
+        let line = match std::str::from_utf8(xml) {
+            Err(error) if encoding == UTF_8 => {
+                xml[..error.valid_up_to()].split(|&byte| byte == b'\n').count()
+            }
+            _ => 0,
+        };
+        let sentence =
+            format!("the file is not all {}; what is damaged was marked with `\u{fffd}`", encoding.name());
+        problems.push(
+            Problem::new(line, sentence)
+                .with_help("look for the sign in REDCap, correct it and download again"),
+        );
+    }
+    text
+}
+
+/// The encoding an XML declaration names.
+fn declared_encoding(xml: &[u8]) -> Option<&str> {
+    let start = xml.strip_prefix(b"\xef\xbb\xbf").unwrap_or(xml).trim_ascii_start();
+    let end = start.iter().take(200).position(|&byte| byte == b'>')?;
+    let declaration = std::str::from_utf8(&start[..end]).ok()?.strip_prefix("<?xml")?;
+    let value = declaration.split_once("encoding")?.1.trim_start().strip_prefix('=')?.trim_start();
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    value[1..].split(quote).next()
 }
 
 type Attributes = BTreeMap<String, String>;
@@ -73,6 +97,8 @@ struct CodeList {
 struct Reading<'a> {
     text: &'a str,
     reader: Reader<&'a [u8]>,
+    /// Where the piece of the file that is being read begins.
+    began: usize,
     counted: (usize, usize),
     project: Project,
     problems: Vec<Problem>,
@@ -91,17 +117,39 @@ struct Reading<'a> {
     code_list: Option<String>,
     coded_value: String,
     event: Option<String>,
+    /// The lines of the project's pairs of event and form.
+    pair_lines: Vec<usize>,
     comparator: String,
-    record: Option<Record>,
+    /// Records by their ids: a record may come in several pieces.
+    records: HashMap<String, usize>,
+    record: Option<usize>,
     place: Place,
     form: Option<String>,
-    timestamps: Vec<(usize, String, Place, String)>,
-    values: Vec<(usize, String, Place, String, usize)>,
+    /// Set while within a repeat that the project does not have.
+    astray: Option<String>,
+    /// The same for the event around it.
+    event_astray: Option<String>,
+    values: Vec<Stored>,
+    /// The field a file's content stands in.
+    upload: Option<(String, String)>,
 }
 
 struct Item {
     field: Field,
     code_list: Option<String>,
+    /// The type as it is written; what REDCap adds to the fields of a project has none.
+    kind: String,
+    line: usize,
+}
+
+/// A value of a record, kept until every field is known.
+struct Stored {
+    record: usize,
+    oid: String,
+    place: Place,
+    value: String,
+    /// Why the place is none, if it is none.
+    astray: Option<String>,
     line: usize,
 }
 
@@ -110,6 +158,7 @@ impl<'a> Reading<'a> {
         Self {
             text,
             reader: Reader::from_str(text),
+            began: 0,
             counted: (0, 1),
             project: Project::default(),
             problems: Vec::new(),
@@ -125,18 +174,22 @@ impl<'a> Reading<'a> {
             code_list: None,
             coded_value: String::new(),
             event: None,
+            pair_lines: Vec::new(),
             comparator: String::new(),
+            records: HashMap::new(),
             record: None,
             place: Place::default(),
             form: None,
-            timestamps: Vec::new(),
+            astray: None,
+            event_astray: None,
             values: Vec::new(),
+            upload: None,
         }
     }
 
-    /// The line of the reader's place. Places only move on, so each line is counted once.
+    /// The line on which what is being read begins. Places only move on, so each line is counted once.
     fn line(&mut self) -> usize {
-        let at = usize::try_from(self.reader.buffer_position()).unwrap_or(usize::MAX).min(self.text.len());
+        let at = self.began.min(self.text.len());
         let (from, line) = self.counted;
         if at > from {
             let passed = self.text.as_bytes()[from..at].split(|&byte| byte == b'\n').count() - 1;
@@ -147,11 +200,12 @@ impl<'a> Reading<'a> {
 
     fn problem(&mut self, sentence: String) {
         let line = self.line();
-        self.problems.push(Problem { line, sentence });
+        self.problems.push(Problem::new(line, sentence));
     }
 
     fn run(&mut self) -> Result<(), XmlError> {
         loop {
+            self.began = usize::try_from(self.reader.buffer_position()).unwrap_or(usize::MAX);
             let event = match self.reader.read_event() {
                 Ok(event) => event,
                 Err(source) => return Err(XmlError::Broken { line: self.line(), source }),
@@ -234,7 +288,7 @@ impl<'a> Reading<'a> {
             // Not normalised: a line break in a condition or a message is part of it.
             let value = unescape(&attribute.value)
                 .map_or_else(|_| attribute.value.to_string(), std::borrow::Cow::into_owned);
-            attributes.insert(attribute.key.0.to_owned(), value);
+            attributes.insert(attribute.key.0.to_owned(), with_plain_breaks(value));
         }
         attributes
     }
@@ -248,6 +302,16 @@ impl<'a> Reading<'a> {
         let mut attributes = self.attributes(start);
         let mut take = |key: &str| attributes.remove(key).unwrap_or_default();
         match name.as_str() {
+            "ODM" => {
+                let at = filled(take("CreationDateTime")).unwrap_or_else(|| take("AsOfDateTime"));
+                self.project.exported_at = at.replacen('T', " ", 1);
+                self.project.redcap_version = take("SourceSystemVersion");
+            }
+            // Kept as it is: what is in it was packed by another program.
+            "redcap:MultilanguageSettings" => {
+                let settings = filled(take("settings"));
+                self.project.settings.extend(settings.map(|it| ("MultilanguageSettings".to_owned(), it)));
+            }
             "MetaDataVersion" => {
                 self.has_metadata = true;
                 self.project.record_id_field = take("redcap:RecordIdField");
@@ -264,33 +328,40 @@ impl<'a> Reading<'a> {
             }),
             "redcap:Surveys" => {
                 let line = self.line();
-                self.project.surveys.push(survey(attributes, Line(line)));
+                self.project.surveys.push(survey(std::mem::take(&mut attributes), Line(line)));
             }
             "redcap:SurveysQueue" => {
                 let line = self.line();
-                self.project.queue.push(queue_row(&mut attributes, Line(line)));
+                self.project.queue.push(queue_row(std::mem::take(&mut attributes), Line(line)));
             }
             "redcap:SurveysScheduler" => {
                 let line = self.line();
-                self.project.invitations.push(invitation(attributes, Line(line)));
+                self.project.invitations.push(invitation(std::mem::take(&mut attributes), Line(line)));
             }
             "redcap:Alerts" => {
                 let line = self.line();
-                self.project.alerts.push(alert(attributes, Line(line)));
+                self.project.alerts.push(alert(std::mem::take(&mut attributes), Line(line)));
             }
             "StudyEventDef" => {
                 let unique_name = filled(take("redcap:UniqueEventName"))
                     .unwrap_or_else(|| take("OID").trim_start_matches("Event.").to_owned());
                 let label = filled(take("redcap:EventName")).unwrap_or_else(|| take("Name"));
                 let arm = take("redcap:ArmNum").parse().unwrap_or(1);
-                attributes.retain(|key, _| key.starts_with("redcap:"));
+                let arm_name = take("redcap:ArmName");
+                if self.project.arm(arm).is_none() {
+                    self.project.arms.push(Arm { number: arm, name: arm_name });
+                }
+                attributes.retain(|key, _| !is_passed_over(&name, key));
+                let settings = std::mem::take(&mut attributes);
                 self.event = Some(unique_name.clone());
-                self.project.events.push(Event { unique_name, label, arm, settings: attributes });
+                self.project.events.push(Event { unique_name, label, arm, settings });
             }
             "FormRef" => {
                 let instrument = filled(take("redcap:FormName"))
                     .unwrap_or_else(|| take("FormOID").trim_start_matches("Form.").to_owned());
                 if let Some(event) = self.event.clone() {
+                    let line = self.line();
+                    self.pair_lines.push(line);
                     self.project.form_events.push(FormEvent { event, instrument });
                 }
             }
@@ -311,7 +382,7 @@ impl<'a> Reading<'a> {
                     self.order.push((group, variable));
                 }
             }
-            "ItemDef" => self.item(attributes),
+            "ItemDef" => self.item(std::mem::take(&mut attributes)),
             "CodeListRef" => {
                 if let Some(item) = self.items.last_mut() {
                     item.code_list = Some(take("CodeListOID"));
@@ -325,12 +396,42 @@ impl<'a> Reading<'a> {
                 self.code_list = Some(oid);
             }
             "CodeListItem" => self.coded_value = take("CodedValue"),
-            "SubjectData" => self.record = Some(Record::new(&take("SubjectKey"))),
+            "SubjectData" => {
+                let id = take("SubjectKey");
+                let records = &mut self.project.records;
+                let record = *self.records.entry(id).or_insert_with_key(|id| {
+                    records.push(Record::new(id));
+                    records.len() - 1
+                });
+                self.record = Some(record);
+                // Newer ODM writers put the group beside the key instead of among the values.
+                let group = filled(take("redcap:DataAccessGroup"));
+                if let Some(group) = group.or_else(|| filled(take("redcap:DataAccessGroupName"))) {
+                    let event = self.project.events.first().map(|event| event.unique_name.clone());
+                    self.place = Place { event, ..Place::default() };
+                    self.value("redcap_data_access_group".to_owned(), group);
+                    self.place = Place::default();
+                }
+            }
             "StudyEventData" => {
                 let event = filled(take("redcap:UniqueEventName"))
                     .unwrap_or_else(|| take("StudyEventOID").trim_start_matches("Event.").to_owned());
+                let instance = take("StudyEventRepeatKey").parse().unwrap_or(1);
                 self.place = Place::at(&event);
-                self.place.instance = take("StudyEventRepeatKey").parse().unwrap_or(1);
+                self.place.instance = instance;
+                // A classic project defines no event, and still may name the one it has.
+                let known = match self.project.events.as_slice() {
+                    [] => event == CLASSIC_EVENT,
+                    events => events.iter().any(|known| known.unique_name == event),
+                };
+                self.astray = if !known {
+                    Some(format!("the event `{event}` is not one of the project's"))
+                } else if instance > 1 && !self.project.event_repeats(&event) {
+                    Some(format!("the event `{event}` does not repeat, so it has no instance {instance}"))
+                } else {
+                    None
+                };
+                self.event_astray.clone_from(&self.astray);
             }
             "FormData" => {
                 let form = take("FormOID").trim_start_matches("Form.").to_owned();
@@ -345,40 +446,38 @@ impl<'a> Reading<'a> {
                 let (oid, value) = (take("ItemOID"), take("Value"));
                 self.value(oid, value);
             }
-            _ => self.unknown(&name, attributes.is_empty()),
+            "ItemDataBase64Binary" | "ItemDataBase64File" => {
+                self.upload = Some((take("ItemOID"), take("redcap:DocName")));
+            }
+            _ => {
+                self.unknown(&name, attributes.is_empty());
+                return Ok(());
+            }
         }
+        self.left_over(&name, &attributes);
         Ok(())
+    }
+
+    /// Names the attributes of an element that have no place, unless they are known to say nothing.
+    fn left_over(&mut self, name: &str, attributes: &Attributes) {
+        for (key, value) in attributes {
+            if value.trim().is_empty() || is_passed_over(name, key) {
+                continue;
+            }
+            if self.unknown.insert(format!("{name} {key}")) {
+                self.problem(format!("the attribute `{key}` of `<{name}>` is not known and was left out"));
+            }
+        }
     }
 
     /// Names an element this crate does not know, unless it stands inside a setting that is read as
     /// a whole or is known to say nothing about messages.
     fn unknown(&mut self, name: &str, plain: bool) {
-        const PASSED_OVER: [&str; 19] = [
-            "ODM",
-            "Study",
-            "GlobalVariables",
-            "Protocol",
-            "StudyEventRef",
-            "Question",
-            "TranslatedText",
-            "redcap:FormattedTranslatedText",
-            "CheckValue",
-            "ErrorMessage",
-            "Decode",
-            "ClinicalData",
-            "ItemDataBase64File",
-            "redcap:RepeatingInstrumentsAndEvents",
-            "redcap:RepeatingInstruments",
-            "redcap:Reports",
-            "redcap:UserRoles",
-            "redcap:OdmAttachment",
-            "redcap:RecordDashboards",
-        ];
         let parent = self.open.last().map(String::as_str);
         let is_group = name.starts_with("redcap:") && name.ends_with("Group");
         // A plain setting is told apart from the unknown by having no attributes.
         let is_setting = plain && parent == Some("GlobalVariables");
-        if PASSED_OVER.contains(&name) || is_group || is_setting {
+        if PASSED_OVER.iter().any(|(known, _)| *known == name) || is_group || is_setting {
             return;
         }
         // One sentence is enough for a list of a hundred.
@@ -389,12 +488,15 @@ impl<'a> Reading<'a> {
 
     fn repeat(&mut self, form: &str, instance: &str) {
         let instance = instance.parse::<u32>().unwrap_or(0);
-        let event = self.place.event_name().to_owned();
-        if self.project.repeats(&event, form) {
+        let event = self.place.event_name();
+        if self.project.repeats(event, form) {
             self.place.instrument = Some(form.to_owned());
             if instance > 0 {
                 self.place.instance = instance;
             }
+        } else if instance > 1 && !self.project.event_repeats(event) && self.astray.is_none() {
+            self.astray =
+                Some(format!("`{form}` does not repeat at `{event}`, so it has no instance {instance}"));
         }
     }
 
@@ -403,19 +505,13 @@ impl<'a> Reading<'a> {
         let oid = take("OID");
         let name = filled(take(attribute::VARIABLE)).unwrap_or(oid);
         let word = take(attribute::KIND);
-        let validation = filled(take(attribute::VALIDATION)).map(|validation| {
-            let known = VALIDATION_NAMES.iter().find(|(xml, _)| *xml == validation);
-            known.map_or(validation, |(_, dictionary)| (*dictionary).to_owned())
-        });
-        let kind = FieldKind::from_name(&word);
-        let kind = match kind {
+        let validation =
+            filled(take(attribute::VALIDATION)).map(|validation| validation_name(&validation).to_owned());
+        let kind = match FieldKind::from_name(&word) {
             Some(FieldKind::File) if validation.as_deref() == Some("signature") => FieldKind::Signature,
             Some(kind) => kind,
             None => FieldKind::Text,
         };
-        if FieldKind::from_name(&word).is_none() {
-            self.problem(format!("the field type `{word}` of `{name}` is not known and was read as text"));
-        }
         let mut take = |key: &str| attributes.remove(key).unwrap_or_default();
         let mut field = Field {
             name,
@@ -430,18 +526,20 @@ impl<'a> Reading<'a> {
             calculation: filled(take(attribute::CALCULATION)).map(twice),
             slider_labels: filled(take(attribute::SLIDER_LABELS)),
             matrix_group: filled(take(attribute::MATRIX_GROUP)),
+            matrix_ranking: take(attribute::MATRIX_RANKING) == "y",
+            stop_actions: stop_actions(&take(attribute::STOP_ACTIONS)),
             choices: fixed_choices(kind),
             ..Field::default()
         };
-        attributes.retain(|key, value| key.starts_with("redcap:") && !value.is_empty());
+        attributes.retain(|key, value| !is_passed_over("ItemDef", key) && !value.is_empty());
         field.settings = attributes;
         let line = self.line();
         field.line = Line(line);
-        self.items.push(Item { field, code_list: None, line });
+        self.items.push(Item { field, code_list: None, kind: word, line });
     }
 
     fn end(&mut self, name: &str) {
-        let content = std::mem::take(&mut self.content);
+        let content = with_plain_breaks(std::mem::take(&mut self.content));
         let parent = self.open.last().map(String::as_str).unwrap_or_default();
         let grandparent = self.open.iter().rev().nth(1).map(String::as_str).unwrap_or_default();
         match (name, parent) {
@@ -449,7 +547,8 @@ impl<'a> Reading<'a> {
             ("StudyDescription" | "ProtocolName" | "redcap:RepeatingInstrumentsAndEvents", _) => {}
             ("redcap:SurveyInvitationEmailField", _) => self.project.invitation_email_field = filled(content),
             ("redcap:Purpose", _) => self.project.purpose = content,
-            ("redcap:MissingDataCodes", _) => self.project.missing_data_codes = parse_choices(&content),
+            ("redcap:ProjectIrbNumber" | "redcap:IrbNumber", _) => self.project.irb_number = content,
+            ("redcap:MissingDataCodes", _) => self.project.missing_data_codes = missing_codes(&content),
             (setting, "GlobalVariables") if !setting.ends_with("Group") && !content.trim().is_empty() => {
                 let name = setting.trim_start_matches("redcap:").to_owned();
                 self.project.settings.insert(name, content);
@@ -482,16 +581,31 @@ impl<'a> Reading<'a> {
             ("CodeList", _) => self.code_list = None,
             ("ItemGroupDef", _) => self.group = None,
             ("StudyEventDef", _) => self.event = None,
+            ("ItemDataBase64Binary" | "ItemDataBase64File", _) => {
+                // The content is not kept; that there is a file can be asked for in a condition.
+                if let Some((oid, name)) = self.upload.take()
+                    && !(name.is_empty() && content.trim().is_empty())
+                {
+                    let name = filled(name).unwrap_or_else(|| "[document]".to_owned());
+                    self.value(oid, name);
+                }
+            }
             ("FormData", _) => {
                 self.form = None;
+                let event_astray = self.event_astray.clone();
+                self.astray = event_astray;
                 if self.place.instrument.take().is_some() {
                     self.place.instance = 1;
                 }
             }
-            ("StudyEventData", _) => self.place = Place::default(),
+            ("StudyEventData", _) => {
+                self.place = Place::default();
+                self.event_astray = None;
+                self.astray = None;
+            }
             ("SubjectData", _) => {
                 self.place = Place::default();
-                self.project.records.extend(self.record.take());
+                self.record = None;
             }
             _ => {}
         }
@@ -499,43 +613,44 @@ impl<'a> Reading<'a> {
 
     fn value(&mut self, oid: String, value: String) {
         let line = self.line();
-        if self.record.is_none() {
+        let Some(record) = self.record else {
             self.problem("a value stands outside every record and was left out".to_owned());
             return;
-        }
-        let index = self.project.records.len();
-        match oid.strip_suffix("_timestamp") {
-            Some(form) if self.project.instrument(form).is_some() => {
-                self.timestamps.push((index, form.to_owned(), self.place.clone(), value));
-            }
-            _ => self.values.push((index, oid, self.place.clone(), value, line)),
-        }
+        };
+        let (place, astray) = (self.place.clone(), self.astray.clone());
+        self.values.push(Stored { record, oid, place, value, astray, line });
     }
 
     fn finish(mut self) -> (Project, Vec<Problem>) {
         let project = &mut self.project;
         project.longitudinal = !project.events.is_empty();
-        if !project.longitudinal {
-            project.events = Project::classic("").events;
+        if project.longitudinal {
+            keep_known_pairs(project, &self.pair_lines, &mut self.problems);
+        } else {
+            let classic = Project::classic("");
+            project.events = classic.events;
+            project.arms = classic.arms;
             project.form_events = project
                 .instruments
                 .iter()
                 .map(|form| FormEvent { event: CLASSIC_EVENT.to_owned(), instrument: form.name.clone() })
                 .collect();
         }
+        check_forms(project, &mut self.problems);
         // Items come in any order; the groups of an instrument say where each belongs.
         let form_of: HashMap<&str, &str> = self
             .order
             .iter()
             .filter_map(|(group, variable)| {
                 let form = self.groups.get(group).map(String::as_str);
-                Some((variable.as_str(), form.or_else(|| group.split('.').next())?))
+                let by_name = || group.split('.').next().filter(|form| project.instrument(form).is_some());
+                Some((variable.as_str(), form.or_else(by_name)?))
             })
             .collect();
         let mut seen: HashSet<String> = HashSet::new();
         for item in self.items {
-            let Item { mut field, code_list, line } = item;
-            if project.status_of(&field.name).is_some() {
+            let Item { mut field, code_list, kind, line } = item;
+            if project.status_of(&field.name).is_some() || kind.is_empty() && is_added(project, &field.name) {
                 continue;
             }
             let list = code_list.and_then(|oid| self.code_lists.get(&oid));
@@ -552,15 +667,26 @@ impl<'a> Reading<'a> {
             if seen.contains(&field.name) {
                 if field.kind != FieldKind::Checkbox {
                     let sentence = format!("`{}` is defined twice; the second was left out", field.name);
-                    self.problems.push(Problem { line, sentence });
+                    self.problems.push(Problem::new(line, sentence));
                 }
                 continue;
             }
             let Some(form) = form_of.get(field.name.as_str()) else {
                 let sentence = format!("`{}` is on no instrument and was left out", field.name);
-                self.problems.push(Problem { line, sentence });
+                self.problems.push(Problem::new(line, sentence));
                 continue;
             };
+            // The file has a rich label as plain text too, but without its line breaks.
+            let plain = field.label_html.as_deref().map(html_to_text);
+            if let Some(plain) = plain.filter(|plain| !plain.is_empty()) {
+                field.label = plain;
+            }
+            if FieldKind::from_name(&kind).is_none() {
+                let name = &field.name;
+                let sentence =
+                    format!("the field type `{kind}` of `{name}` is not known and was read as text");
+                self.problems.push(Problem::new(line, sentence));
+            }
             (*form).clone_into(&mut field.instrument);
             seen.insert(field.name.clone());
             project.fields.push(field);
@@ -569,50 +695,186 @@ impl<'a> Reading<'a> {
             project.record_id_field =
                 project.fields.first().map(|field| field.name.clone()).unwrap_or_default();
         }
-        for (record, form, place, value) in self.timestamps {
-            let timestamp = if value == "[not completed]" {
-                SurveyTimestamp::NotCompleted
-            } else {
-                SurveyTimestamp::Completed(value.replacen('T', " ", 1))
-            };
-            if let (Some(record), false) = (project.records.get_mut(record), timestamp_is_blank(&timestamp)) {
-                record.set_survey_timestamp(&form, place.event.as_deref(), place.instance, timestamp);
-            }
-        }
         store_values(project, self.values, &mut self.problems);
+        self.problems.sort_by_key(|problem| problem.line);
         (self.project, self.problems)
     }
 }
 
-fn timestamp_is_blank(timestamp: &SurveyTimestamp) -> bool {
-    matches!(timestamp, SurveyTimestamp::Completed(at) if at.is_empty())
+/// Whether a name is one that REDCap adds to the fields of a project when it writes the file.
+fn is_added(project: &Project, name: &str) -> bool {
+    matches!(name, "redcap_data_access_group" | "redcap_survey_identifier")
+        || name.strip_suffix("_timestamp").is_some_and(|form| project.instrument(form).is_some())
 }
 
-fn store_values(
-    project: &mut Project,
-    values: Vec<(usize, String, Place, String, usize)>,
-    problems: &mut Vec<Problem>,
-) {
-    let mut records = std::mem::take(&mut project.records);
-    for (record, oid, place, value, line) in values {
-        let field = project.field(oid.split("___").next().unwrap_or_default());
-        if field.is_none() && project.status_of(&oid).is_none() && !oid.starts_with("redcap_") {
-            problems.push(Problem {
-                line,
-                sentence: format!("a value of `{oid}`, which is no field, was left out"),
-            });
-            continue;
+/// Leaves out the pairs of event and form whose form is not defined.
+fn keep_known_pairs(project: &mut Project, lines: &[usize], problems: &mut Vec<Problem>) {
+    let forms: HashSet<&str> = project.instruments.iter().map(|form| form.name.as_str()).collect();
+    let mut lines = lines.iter();
+    project.form_events.retain(|FormEvent { event, instrument }| {
+        let line = lines.next().copied().unwrap_or_default();
+        let known = forms.contains(instrument.as_str());
+        if !known {
+            let sentence =
+                format!("`{event}` has the form `{instrument}`, which is not defined; it was left out");
+            problems.push(Problem::new(line, sentence));
         }
-        // ODM parts a date from its time with a `T`; REDCap itself uses a blank.
-        let is_moment = field
-            .and_then(|field| field.validation.as_deref())
-            .is_some_and(|validation| validation.starts_with("datetime_"));
-        let value = if is_moment { value.replacen('T', " ", 1) } else { value };
-        if let Some(record) = records.get_mut(record) {
-            record.set(&oid, &place, &value);
+        known
+    });
+}
+
+/// Names the surveys and repeats of forms that are not defined. They are kept: they change nothing.
+fn check_forms(project: &Project, problems: &mut Vec<Problem>) {
+    let forms: HashSet<&str> = project.instruments.iter().map(|form| form.name.as_str()).collect();
+    for Survey { instrument, line, .. } in &project.surveys {
+        if !forms.contains(instrument.as_str()) {
+            let sentence = format!("there is a survey of the form `{instrument}`, which is not defined");
+            problems.push(Problem::new(line.0, sentence));
         }
     }
+    for instrument in project.repeating.iter().filter_map(|repeating| repeating.instrument.as_deref()) {
+        if !forms.contains(instrument) {
+            problems.push(Problem::new(0, format!("the form `{instrument}` repeats and is not defined")));
+        }
+    }
+}
+
+/// Problems of one kind: the first few are told one by one, the rest are counted.
+#[derive(Default)]
+struct Kind {
+    told: usize,
+    untold: usize,
+    last: usize,
+}
+
+/// How many problems of one kind are told one by one.
+const TOLD: usize = 20;
+
+#[derive(Default)]
+struct Kinds {
+    by_name: BTreeMap<&'static str, Kind>,
+}
+
+impl Kinds {
+    fn tell(&mut self, kind: &'static str, problem: Problem, problems: &mut Vec<Problem>) {
+        let kind = self.by_name.entry(kind).or_default();
+        if kind.told < TOLD {
+            kind.told += 1;
+            problems.push(problem);
+        } else {
+            kind.untold += 1;
+            kind.last = problem.line;
+        }
+    }
+
+    fn sum_up(self, problems: &mut Vec<Problem>) {
+        for (name, kind) in self.by_name {
+            if kind.untold > 0 {
+                let sentence = format!("and {} more {name}", kind.untold);
+                problems.push(Problem::new(kind.last, sentence));
+            }
+        }
+    }
+}
+
+fn store_values(project: &mut Project, values: Vec<Stored>, problems: &mut Vec<Problem>) {
+    let mut records = std::mem::take(&mut project.records);
+    let mut kinds = Kinds::default();
+    let boxes: HashMap<&str, HashSet<String>> = project
+        .fields
+        .iter()
+        .filter(|field| field.kind == FieldKind::Checkbox)
+        .map(|field| {
+            let missing = project.missing_data_codes.iter();
+            let missing = missing.map(|code| crate::record::checkbox_column(&field.name, &code.code));
+            (field.name.as_str(), columns(field).into_iter().chain(missing).collect())
+        })
+        .collect();
+    for Stored { record, oid, place, value, astray, line } in values {
+        let Some(record) = records.get_mut(record) else { continue };
+        if let Some(astray) = astray {
+            let problem = Problem::new(line, format!("a value of `{oid}` was left out: {astray}"));
+            kinds.tell("values at places that are none", problem, problems);
+            continue;
+        }
+        let field = project.field(&oid).or_else(|| project.field(oid.split_once("___")?.0));
+        let Some(field) = field else {
+            let form = oid.strip_suffix("_timestamp").filter(|form| project.instrument(form).is_some());
+            if let Some(form) = form {
+                store_timestamp(record, form, &place, &value);
+            } else if project.status_of(&oid).is_some() || oid.starts_with("redcap_") {
+                record.set(&oid, &place, &value);
+            } else {
+                let sentence = format!("a value of `{oid}`, which is no field, was left out");
+                kinds.tell("values of what is no field", Problem::new(line, sentence), problems);
+            }
+            continue;
+        };
+        let name = &field.name;
+        let column = oid.to_ascii_lowercase();
+        let is_box = boxes.get(name.as_str()).is_some_and(|boxes| boxes.contains(&column));
+        if field.kind == FieldKind::Checkbox && !is_box
+            || field.kind != FieldKind::Checkbox && !name.eq_ignore_ascii_case(&oid)
+        {
+            let sentence = format!("a value of `{oid}`, which is no choice of `{name}`, was left out");
+            kinds.tell("values of what is no choice", Problem::new(line, sentence), problems);
+            continue;
+        }
+        let is_choice = field.kind != FieldKind::Sql && field.kind.is_single_choice();
+        if is_choice
+            && !value.is_empty()
+            && field.choice_label(&value).is_none()
+            && !project.is_missing_code(&value)
+        {
+            // Not the value itself: what a participant answered is nobody's log line.
+            let sentence = format!("a value of `{name}` is none of its choices; it was kept");
+            kinds.tell("values that are none of the choices", Problem::new(line, sentence), problems);
+        }
+        // ODM parts a date from its time with a `T`; REDCap itself uses a blank.
+        let is_moment =
+            field.validation.as_deref().is_some_and(|validation| validation.starts_with("datetime_"));
+        let value = if is_moment { value.replacen('T', " ", 1) } else { value };
+        record.set(&oid, &place, &value);
+    }
+    kinds.sum_up(problems);
     project.records = records;
+}
+
+fn store_timestamp(record: &mut Record, form: &str, place: &Place, value: &str) {
+    let timestamp = match value {
+        "" => return,
+        "[not completed]" => SurveyTimestamp::NotCompleted,
+        at => SurveyTimestamp::Completed(at.replacen('T', " ", 1)),
+    };
+    record.set_survey_timestamp(form, place.event.as_deref(), place.instance, timestamp);
+}
+
+/// The codes of the choices that end a survey. How they are parted is not public, so each sign that
+/// is in no code parts them.
+fn stop_actions(text: &str) -> Vec<String> {
+    let codes = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '|' | ';'));
+    codes.filter(|code| !code.is_empty()).map(str::to_owned).collect()
+}
+
+/// Codes are written one per line, so that their labels may hold a bar; where there is one line only,
+/// bars part them as they part choices.
+fn missing_codes(text: &str) -> Vec<Choice> {
+    let text = text.trim();
+    if !text.contains('\n') {
+        return parse_choices(text);
+    }
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            let (code, label) = line.split_once(',').unwrap_or((line, line));
+            Choice { code: code.trim().to_owned(), label: label.trim().to_owned() }
+        })
+        .collect()
+}
+
+/// XML knows one line break. REDCap writes what browsers send, which is two characters.
+fn with_plain_breaks(text: String) -> String {
+    if text.contains('\r') { text.replace("\r\n", "\n") } else { text }
 }
 
 fn filled(text: String) -> Option<String> {
@@ -683,13 +945,14 @@ fn condition(from: &mut Attributes) -> Condition {
     }
 }
 
-fn queue_row(from: &mut Attributes, line: Line) -> QueueRow {
+fn queue_row(mut from: Attributes, line: Line) -> QueueRow {
     QueueRow {
-        instrument: take(from, "survey_id"),
-        event: take(from, "event_id"),
-        active: flag(from, "active"),
-        auto_start: flag(from, "auto_start"),
-        condition: condition(from),
+        instrument: take(&mut from, "survey_id"),
+        event: take(&mut from, "event_id"),
+        active: flag(&mut from, "active"),
+        auto_start: flag(&mut from, "auto_start"),
+        condition: condition(&mut from),
+        settings: rest(from),
         line,
     }
 }

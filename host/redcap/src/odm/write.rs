@@ -24,6 +24,8 @@ pub fn write_project(project: &Project) -> String {
             ("ODMVersion", "1.3.1"),
             ("FileType", "Snapshot"),
             ("SourceSystem", "REDCap"),
+            ("CreationDateTime", &project.exported_at.replacen(' ', "T", 1)),
+            ("SourceSystemVersion", &project.redcap_version),
         ],
     );
     out.open("Study", &[("OID", "Project")]);
@@ -106,9 +108,12 @@ fn global_variables(project: &Project, out: &mut Xml) {
     }
     out.element("redcap:SurveyInvitationEmailField", &optional(project.invitation_email_field.as_ref()));
     out.element("redcap:Purpose", &project.purpose);
+    if !project.irb_number.is_empty() {
+        out.element("redcap:ProjectIrbNumber", &project.irb_number);
+    }
     let codes: Vec<_> =
         project.missing_data_codes.iter().map(|Choice { code, label }| format!("{code}, {label}")).collect();
-    out.element("redcap:MissingDataCodes", &codes.join(" | "));
+    out.element("redcap:MissingDataCodes", &codes.join("\n"));
     if !project.repeating.is_empty() {
         out.open("redcap:RepeatingInstrumentsAndEvents", &[]);
         for repeating in &project.repeating {
@@ -177,7 +182,7 @@ fn write_queue_row(row: &QueueRow, out: &mut Xml) {
         ("auto_start", flag(row.auto_start)),
     ];
     own.extend(condition(&row.condition));
-    out.settings("redcap:SurveysQueue", &own, &BTreeMap::new());
+    out.settings("redcap:SurveysQueue", &own, &row.settings);
 }
 
 /// The attributes of a time: its word, the lag's parts, the day, the time of day, the exact time.
@@ -310,6 +315,7 @@ fn metadata(project: &Project, out: &mut Xml) {
 
 fn write_event(project: &Project, event: &Event, out: &mut Xml) {
     let (oid, arm) = (format!("Event.{}", event.unique_name), event.arm.to_string());
+    let arm_name = project.arm(event.arm).map_or("", |arm| arm.name.as_str());
     let mut attributes = vec![
         ("OID", oid.as_str()),
         ("Name", &event.label),
@@ -318,6 +324,7 @@ fn write_event(project: &Project, event: &Event, out: &mut Xml) {
         ("redcap:EventName", &event.label),
         ("redcap:UniqueEventName", &event.unique_name),
         ("redcap:ArmNum", &arm),
+        ("redcap:ArmName", arm_name),
     ];
     attributes.extend(event.settings.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     out.open("StudyEventDef", &attributes);
@@ -352,6 +359,7 @@ fn write_item(field: &Field, item: &str, choice: Option<&Choice>, out: &mut Xml)
         let known = VALIDATION_NAMES.iter().find(|(_, dictionary)| *dictionary == validation);
         known.map_or(validation, |(xml, _)| xml)
     });
+    let stop_actions = field.stop_actions.join(",");
     let mut attributes = vec![
         ("OID", item),
         ("Name", item),
@@ -370,6 +378,8 @@ fn write_item(field: &Field, item: &str, choice: Option<&Choice>, out: &mut Xml)
         (attribute::CALCULATION, field.calculation.as_deref()),
         (attribute::SLIDER_LABELS, field.slider_labels.as_deref()),
         (attribute::MATRIX_GROUP, field.matrix_group.as_deref()),
+        (attribute::MATRIX_RANKING, field.matrix_ranking.then_some("y")),
+        (attribute::STOP_ACTIONS, Some(stop_actions.as_str()).filter(|codes| !codes.is_empty())),
     ];
     attributes.extend(optional.into_iter().filter_map(|(key, value)| Some((key, value?))));
     attributes.extend(field.settings.iter().map(|(key, value)| (key.as_str(), value.as_str())));
