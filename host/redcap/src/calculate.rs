@@ -314,19 +314,39 @@ impl Formula {
 
 /// The calculation of a field, if it has one that can be read.
 fn formula(field: &Field) -> Result<Option<Formula>, Vec<CalculationProblem>> {
-    let problem = |text: &str, mistake: Mistake| CalculationProblem {
-        field: field.name.clone(),
-        text: text.to_owned(),
-        mistake,
+    let problem = |text: &str, at: usize, mut mistake: Mistake| {
+        mistake.at = mistake.at.start + at..mistake.at.end + at;
+        CalculationProblem { field: field.name.clone(), text: text.to_owned(), mistake }
+    };
+    let read = |formula: &str, text: &str, at: usize| {
+        parse(formula).map_err(|mistakes| {
+            mistakes.into_iter().map(|mistake| problem(text, at, mistake)).collect::<Vec<_>>()
+        })
     };
     if field.kind == FieldKind::Calc {
         let Some(text) = &field.calculation else { return Ok(None) };
-        return match parse(text) {
-            Ok(expression) => Ok(Some(Formula::Number(expression))),
-            Err(mistakes) => Err(mistakes.into_iter().map(|mistake| problem(text, mistake)).collect()),
-        };
+        return read(text, text, 0).map(Formula::Number).map(Some);
     }
-    Ok(None)
+    let Some(annotation) = &field.annotation else { return Ok(None) };
+    if let Some(formula) = field.calctext() {
+        return read(&formula.text, annotation, formula.at).map(Formula::Text).map(Some);
+    }
+    let Some(tag) = field.tag("@CALCDATE") else { return Ok(None) };
+    let Some([from, offset, unit]) = field.calcdate() else {
+        let mistake = Mistake {
+            at: tag.at,
+            sentence: "`@CALCDATE` needs a date, a number and a unit".to_owned(),
+            help: "write it as in `@CALCDATE([visit], 7, 'd')`".to_owned(),
+        };
+        return Err(vec![problem(annotation, 0, mistake)]);
+    };
+    let [from, offset, unit] = [from, offset, unit].map(|part| read(&part.text, annotation, part.at));
+    let clock = match field.validation.as_deref() {
+        Some(validation) if validation.starts_with("datetime_seconds") => Clock::Seconds,
+        Some(validation) if validation.starts_with("datetime") => Clock::Minutes,
+        _ => Clock::None,
+    };
+    Ok(Some(Formula::Date { from: from?, offset: offset?, unit: unit?, clock }))
 }
 
 /// Which calculations are worked out in which order, whether some look at each other over events or
@@ -411,8 +431,10 @@ fn circular(project: &Project, calculations: &[Calculation], cycle: &[usize]) ->
     let names: Vec<String> =
         cycle.iter().chain(cycle.first()).map(|&at| format!("`{}`", calculations[at].field)).collect();
     let field = cycle.first().map(|&at| calculations[at].field.clone()).unwrap_or_default();
-    let text = project.field(&field).and_then(|field| field.calculation.clone().or(field.annotation.clone()));
-    let text = text.unwrap_or_default();
+    let text = project
+        .field(&field)
+        .and_then(|field| field.calculation.clone().or_else(|| field.annotation.clone()))
+        .unwrap_or_default();
     CalculationProblem {
         mistake: Mistake {
             at: 0..text.len(),
@@ -421,5 +443,185 @@ fn circular(project: &Project, calculations: &[Calculation], cycle: &[usize]) ->
         },
         field,
         text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dictionary::read_dictionary;
+    use crate::project::{Event, FormEvent, Repeating};
+
+    const NOW: &str = "2026-11-23T10:00:00";
+
+    /// A classic project of calculated and plain fields, all on one form.
+    fn project(rows: &str) -> Project {
+        let header = "field_name,form_name,section_header,field_type,field_label,\
+                      select_choices_or_calculations,field_note,\
+                      text_validation_type_or_show_slider_number,text_validation_min,\
+                      text_validation_max,identifier,branching_logic,required_field,custom_alignment,\
+                      question_number,matrix_group_name,matrix_ranking,field_annotation\n";
+        let rows: String = rows.lines().fold(String::new(), |mut all, row| {
+            let (name, rest) = row.trim().split_once(' ').unwrap();
+            let (kind, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+            let rest = rest.replace('"', "\"\"");
+            let (formula, annotation, validation) = match kind {
+                "calc" => (rest, String::new(), ""),
+                "text" => (String::new(), rest, ""),
+                validation => (String::new(), rest, validation),
+            };
+            let kind = if kind == "calc" { "calc" } else { "text" };
+            all += &format!("{name},main,,{kind},x,\"{formula}\",,{validation},,,,,,,,,,\"{annotation}\"\n");
+            all
+        });
+        let (project, problems) =
+            read_dictionary(format!("{header}record_id,main,,text,x,,,,,,,,,,,,,\n{rows}").as_bytes())
+                .unwrap();
+        assert_eq!(problems, []);
+        project
+    }
+
+    fn record(values: &str) -> Record {
+        let mut record = Record::new("1");
+        record.set("record_id", &Place::default(), "1");
+        for pair in values.split(';').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap();
+            record.set(name, &Place::default(), value);
+        }
+        record
+    }
+
+    fn computed(rows: &str, values: &str, field: &str) -> String {
+        let project = project(rows);
+        let mut record = record(values);
+        let calculations = Calculations::of(&project);
+        assert_eq!(calculations.problems, []);
+        calculations.recalculate(&project, &mut record, NOW.parse().unwrap());
+        record.get(field, &Place::default()).unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn each_is_computed_after_what_it_is_built_on() {
+        let rows = "c calc [b] + 1\nb calc [a] * 2\na text\nd text @CALCTEXT(if([c] > 6, 'high', 'low'))";
+        assert_eq!(computed(rows, "a=3", "c"), "7");
+        assert_eq!(computed(rows, "a=3", "d"), "high");
+    }
+
+    #[test]
+    fn results_are_stored_as_a_server_stores_them() {
+        for (rows, values, wanted) in [
+            ("x calc [a] / 3\na text", "a=1", "0.33333333333333"),
+            ("x calc if([a] = 1, 'yes', 2)\na text", "a=1", ""),
+            ("x calc if([a] = 1, '3', 2)\na text", "a=1", "3"),
+            ("x calc [a] = 1\na text", "a=1", "1"),
+            ("x calc if([a] > 15, 1, 0)\na text", "main_complete=0", "0"),
+            ("x calc 3 * 2", "main_complete=2", "6"),
+            ("x calc 3 * 2", "", ""),
+            ("x text @CALCTEXT(if([a] >= 10, 'ten or more', 5 * [a]))\na text", "a=3", "15"),
+            ("x text @CALCTEXT(if([a] != '', \"Pass\", \"Fail\"))\na text", "main_complete=0", "Fail"),
+            ("x date_dmy @CALCDATE([a], 7, 'd')\na date_dmy", "a=2023-09-02", "2023-09-09"),
+            ("x date_dmy @CALCDATE([a], -1, 'd')\na date_dmy", "a=2024-03-01", "2024-02-29"),
+            ("x date_ymd @CALCDATE([a], 1, 'M')\na date_ymd", "a=2026-01-01", "2026-01-31"),
+            (
+                "x datetime_ymd @CALCDATE([a], 90, 'm')\na datetime_ymd",
+                "a=2026-01-01 23:00",
+                "2026-01-02 00:30",
+            ),
+            ("x datetime_seconds_ymd @CALCDATE('now', [b], 's')\nb text", "b=1", "2026-11-23 10:00:01"),
+            ("x date_ymd @CALCDATE([a], [b], 'd')\na date_ymd\nb text", "a=2026-01-01", ""),
+        ] {
+            assert_eq!(computed(rows, values, "x"), wanted, "{rows} with {values}");
+        }
+    }
+
+    #[test]
+    fn circles_are_told_and_keep_their_values() {
+        let project =
+            project("a calc [b] + 1\nb calc [c] + 1\nc calc [a] + 1\nd calc [d] + 1\ne calc [a] + 1\nf text");
+        let calculations = Calculations::of(&project);
+        let told: Vec<&str> = calculations.problems.iter().map(|p| p.mistake.sentence.as_str()).collect();
+        assert_eq!(
+            told,
+            [
+                "`a` is built on itself: `a`, then `b`, then `c`, then `a`",
+                "`d` is built on itself: `d`, then `d`",
+            ]
+        );
+        let mut record = record("a=5;f=1");
+        assert_eq!(calculations.recalculate(&project, &mut record, NOW.parse().unwrap()), []);
+    }
+
+    #[test]
+    fn a_broken_calculation_is_told_at_its_place() {
+        for (rows, place) in [
+            ("a text before @CALCTEXT(if([b] = , 1, 2)) after", ","),
+            ("a date_ymd @CALCDATE([b], 7)", "@CALCDATE([b], 7)"),
+            ("a calc round(", "round"),
+        ] {
+            let project = project(rows);
+            let problems = Calculations::of(&project).problems;
+            assert_eq!(&problems[0].text[problems[0].mistake.at.clone()], place, "{rows}: {problems:?}");
+        }
+    }
+
+    /// A score that adds to that of the event before, on a form of three events, one of which repeats.
+    #[test]
+    fn events_build_on_each_other_and_instances_too() {
+        let mut project = project(
+            "score text\ntotal calc sum([score], [previous-event-name][carried])\ncarried calc [total]\nrun calc sum([score], [run][previous-instance])",
+        );
+        project.longitudinal = true;
+        project.events.clear();
+        project.form_events.clear();
+        for name in ["one_arm_1", "two_arm_1", "three_arm_1"] {
+            project.events.push(Event {
+                unique_name: name.into(),
+                label: name.into(),
+                arm: 1,
+                ..Event::default()
+            });
+            project.form_events.push(FormEvent { event: name.into(), instrument: "main".into() });
+        }
+        project.repeating.push(Repeating {
+            event: "three_arm_1".into(),
+            instrument: Some("main".into()),
+            ..Repeating::default()
+        });
+        let mut record = Record::new("1");
+        let three = |instance| Place::of(&project, "three_arm_1", "main", instance);
+        for (place, score) in [
+            (Place::at("one_arm_1"), "1"),
+            (Place::at("two_arm_1"), "10"),
+            (three(1), "100"),
+            (three(2), "200"),
+        ] {
+            record.set("score", &place, score);
+        }
+        let calculations = Calculations::of(&project);
+        assert_eq!(calculations.problems, []);
+        calculations.recalculate(&project, &mut record, NOW.parse().unwrap());
+        assert_eq!(record.get("total", &Place::at("two_arm_1")), Some("11"));
+        assert_eq!(record.get("total", &three(1)), Some("111"));
+        assert_eq!(record.get("run", &three(2)), Some("300"));
+        // What follows from it is settled: a second time nothing changes.
+        assert_eq!(calculations.recalculate(&project, &mut record, NOW.parse().unwrap()), []);
+    }
+
+    #[test]
+    fn what_was_stored_is_compared_with_what_comes_out() {
+        let project =
+            project("a text\nb calc [a] * 2\nc calc [b] + 1\nd calc datediff([a], 'today', 'd')\ne calc 1");
+        let calculations = Calculations::of(&project);
+        let compared = |values: &str| {
+            calculations
+                .compare(&project, &record(values), NOW.parse().unwrap())
+                .into_iter()
+                .map(|c| format!("{} {} {} {}", c.field, c.stored, c.computed, c.equal))
+                .collect::<Vec<_>>()
+        };
+        // `c` is judged by the stored `b`, and so is not blamed for it.
+        assert_eq!(compared("a=2;b=5;c=6;e=1"), ["b 5 4 false", "d   true", "e 1 1 true", "c 6 6 true"]);
+        assert_eq!(compared("b=4.0"), ["b 4.0  false"]);
+        assert_eq!(compared(""), Vec::<String>::new());
     }
 }

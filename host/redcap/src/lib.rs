@@ -7,18 +7,25 @@
 //! REDCap is closed source. What is said here about it comes from public documentation, public
 //! client libraries and public projects, and from nothing else.
 
+pub mod analyze;
+pub mod annotation;
 pub mod calculate;
 pub mod client;
+pub mod dictionary;
 pub mod html;
+pub mod inspect;
 pub mod logic;
 pub mod odm;
 pub mod pipe;
+pub mod problem;
 pub mod project;
 pub mod record;
 pub mod reference;
+pub mod smart;
 pub mod validate;
 
 pub use client::{ApiError, Client, ClientConfig};
+pub use problem::Problem;
 pub use project::Project;
 pub use record::{Place, Record};
 /// An API token: it neither prints nor lingers in memory.
@@ -85,7 +92,7 @@ mod tests {
             let project = small_project();
             let record = Record::new("1");
             let place = Place::at("baseline_arm_1");
-            let now = "2026-11-23T10:00:00".parse().unwrap();
+            let now: jiff::civil::DateTime = "2026-11-23T10:00:00".parse().unwrap();
             let context = Context::new(&project, &record, &place, now);
             match logic::parse(&text) {
                 Ok(expression) => {
@@ -106,7 +113,7 @@ mod tests {
             let _ = html::html_to_text(&text);
             for kind in ["integer", "number_1dp", "date_dmy", "datetime_mdy", "time", "time_mm_ss", "email", "phone", "zipcode"] {
                 let field = crate::project::Field { validation: Some(kind.to_owned()), ..Default::default() };
-                let _ = validate::check(&field, &text);
+                let _ = validate::check(&field, &text, now.date(), &[]);
             }
         }
 

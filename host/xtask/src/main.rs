@@ -42,6 +42,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Measure reading and evaluating the conditions and formulas of a project
+    BenchRedcap {
+        /// Passed on: a project XML file
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 fn main() -> Result<()> {
@@ -63,6 +69,11 @@ fn main() -> Result<()> {
             policies()?;
             programs()?;
             run(Command::new(target().join("debug/bench-policy")).args(arguments))
+        }
+        Task::BenchRedcap { arguments } => {
+            programs()?;
+            let program = workspace.join(target()).join("debug/bench-redcap");
+            run(Command::new(program).current_dir(here).args(arguments))
         }
     }
 }

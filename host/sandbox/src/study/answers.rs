@@ -89,7 +89,7 @@ impl Answers {
         for field in &answerable {
             for column in columns(field) {
                 let typed = form.get(&column).unwrap_or_default().trim().to_owned();
-                judged.insert(column.clone(), judge(project, field, &typed));
+                judged.insert(column.clone(), judge(project, field, &typed, now));
                 answers.typed.insert(column, typed);
             }
         }
@@ -161,11 +161,12 @@ impl Answers {
     }
 }
 
-fn judge(project: &Project, field: &Field, typed: &str) -> Result<validate::Stored, String> {
-    if field.kind == FieldKind::Checkbox || project.is_missing_code(typed) {
+fn judge(project: &Project, field: &Field, typed: &str, now: DateTime) -> Result<validate::Stored, String> {
+    if field.kind == FieldKind::Checkbox {
         return Ok(validate::Stored { value: typed.to_owned(), warning: None });
     }
-    validate::check(field, typed).map_err(|refusal| refusal.sentence)
+    let stored = validate::check(field, typed, now.date(), &project.missing_data_codes);
+    stored.map_err(|refusal| refusal.sentence)
 }
 
 /// The fields whose condition holds. A condition that is not understood hides nothing.

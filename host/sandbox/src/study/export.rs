@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::civil::DateTime;
+use redcap::calculate::is_begun;
 use redcap::logic::{Context, Expression, evaluate, parse};
 use redcap::project::Project;
 use redcap::record::{Record, columns, to_flat_rows};
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::Study;
 use super::api::{ApiError, not_valid};
-use super::calculate::{is_at, is_begun};
+use super::calculate::is_at;
 use crate::form::Form;
 
 /// Columns that say where a row stands. They are never left out.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use redcap::project::{Field, FieldKind, Project};
 use redcap::record::{Place, checkbox_column};
 use redcap::validate;
@@ -44,7 +44,7 @@ pub(super) fn import(study: &mut Study, form: &Form, now: DateTime) -> Result<Va
 
     let (mut changes, mut wrong) = (Vec::new(), Vec::new());
     for row in &rows {
-        judge_row(study, row, erases, &mut changes, &mut wrong)?;
+        judge_row(study, row, erases, now.date(), &mut changes, &mut wrong)?;
     }
     if !wrong.is_empty() {
         let lines: Vec<String> = wrong
@@ -89,6 +89,7 @@ fn judge_row(
     study: &Study,
     row: &Map<String, Value>,
     erases: bool,
+    today: Date,
     changes: &mut Vec<Change>,
     wrong: &mut Vec<Wrong>,
 ) -> Result<(), ApiError> {
@@ -137,7 +138,7 @@ fn judge_row(
             }
             continue;
         }
-        match target.judge(project, &value) {
+        match target.judge(project, &value, today) {
             Ok(value) => {
                 let (record, place, column) = (record.clone(), place.clone(), column.to_ascii_lowercase());
                 changes.push(Change { record, place, column, value });
@@ -229,7 +230,7 @@ impl<'a> Column<'a> {
     }
 
     /// The value as it is stored.
-    fn judge(&self, project: &Project, value: &str) -> Result<String, String> {
+    fn judge(&self, project: &Project, value: &str, today: Date) -> Result<String, String> {
         match self {
             Self::Computed => Ok(String::new()),
             Self::Status(_) if matches!(value, "" | "0" | "1" | "2") => Ok(value.to_owned()),
@@ -237,24 +238,13 @@ impl<'a> Column<'a> {
             Self::Status(_) | Self::Box(_) => {
                 Err("The value is not a valid category for this field".to_owned())
             }
-            Self::Value(_) if project.is_missing_code(value) => Ok(value.to_owned()),
             Self::Value(field) => {
-                let stored = validate::check(&year_first(field), value);
+                let missing = &project.missing_data_codes;
+                let stored = validate::check_imported(field, value, today, missing);
                 stored.map(|stored| stored.value).map_err(|refusal| refusal.sentence)
             }
         }
     }
-}
-
-/// Imported dates are year first, whatever order the field is typed in.
-fn year_first(field: &Field) -> Field {
-    let mut field = field.clone();
-    if let Some(validation) = &field.validation
-        && let Some(stem) = validation.strip_suffix("_mdy").or_else(|| validation.strip_suffix("_dmy"))
-    {
-        field.validation = Some(format!("{stem}_ymd"));
-    }
-    field
 }
 
 fn text(value: Option<&Value>) -> String {
