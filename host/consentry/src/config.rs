@@ -14,7 +14,7 @@ use miette::Diagnostic;
 use policy::Engine;
 use secrecy::SecretString;
 
-pub use reader::Problem;
+pub use crate::problem::Problem;
 use reader::{File, Section};
 
 /// What the daemon is told.

@@ -5,4 +5,6 @@ pub mod config;
 pub mod daemon;
 pub mod demo;
 pub mod export;
+pub mod language;
 pub mod log;
+pub mod problem;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
-use consentry::{config, daemon::Daemon, demo, export, log};
+use consentry::{config, daemon::Daemon, demo, export, language, log};
 use gateway::Clock;
 use gateway::ledger::Head;
 use gateway::store::{Committed, Sqlite, Step};
@@ -41,6 +41,9 @@ enum Command {
     /// What waits for a person
     #[command(subcommand)]
     Tasks(Tasks),
+    /// REDCap's language: inspect a project, try its logic, its calculations and its texts
+    #[command(subcommand)]
+    Redcap(language::Command),
     /// Decide a held message again, after what held it was mended
     Release {
         #[command(flatten)]
@@ -159,6 +162,7 @@ async fn main() -> miette::Result<ExitCode> {
         Command::Ledger(Ledger::Verify { config, head }) => verify(&config.config, head),
         Command::Tasks(Tasks::List(config)) => list_tasks(&config.config),
         Command::Tasks(Tasks::Resolve { config, id, how }) => resolve_task(&config.config, id, how).await,
+        Command::Redcap(command) => language::run(&command, std::io::stdout().lock()),
         Command::Release { config, id, why } => {
             let help = "`consentry log` shows them";
             let missing = format!("there is no held message `{id}`");

@@ -167,7 +167,9 @@ impl Known {
         let context = Context::new(&self.model, record, &place, self.civil());
         Ok(match logic::evaluate(&expression, &context) {
             logic::Value::Blank => asked::LogicValue::Blank,
-            logic::Value::Number(number) => asked::LogicValue::Number(number),
+            logic::Value::Number(number) | logic::Value::Stored(number, _) => {
+                asked::LogicValue::Number(number)
+            }
             logic::Value::Text(text) => asked::LogicValue::Text(text.into_owned()),
             logic::Value::Missing(code) => asked::LogicValue::Text(code.to_owned()),
             logic::Value::Truth(truth) => asked::LogicValue::Truth(truth),

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, VecDeque};
 use hashbrown::HashMap;
 use jiff::civil::DateTime;
 
-use crate::logic::{Expression, Mistake, Value, add_to_moment, evaluate, parse};
+use crate::logic::{Expression, Mistake, Value, add_to_moment, evaluate, format_number, parse};
 use crate::project::{Field, FieldKind, Project};
 use crate::record::{Place, Record, columns};
 use crate::reference::Context;
@@ -291,7 +291,12 @@ impl Formula {
         match self {
             Self::Number(expression) => {
                 let outcome = evaluate(expression, context);
-                if outcome.number().is_some() { outcome.text().into_owned() } else { String::new() }
+                match outcome {
+                    // A comma does not survive a calculation.
+                    Value::Stored(number, _) => format_number(number),
+                    outcome if outcome.number().is_some() => outcome.text().into_owned(),
+                    _ => String::new(),
+                }
             }
             Self::Text(expression) => evaluate(expression, context).text().into_owned(),
             Self::Date { from, offset, unit, clock } => {

@@ -15,6 +15,7 @@ pub mod dictionary;
 pub mod html;
 pub mod inspect;
 pub mod logic;
+pub mod manual;
 pub mod odm;
 pub mod pipe;
 pub mod problem;

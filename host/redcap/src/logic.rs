@@ -10,6 +10,8 @@
 //! disagree or say nothing, there is one choice, written in the reference (`reference.md`) and beside
 //! the code that makes it.
 
+#[cfg(test)]
+pub(crate) mod cases;
 mod check;
 mod eval;
 mod function;

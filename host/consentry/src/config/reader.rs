@@ -4,47 +4,10 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// One problem of a configuration file.
-#[derive(Clone, Debug)]
-pub struct Problem {
-    at: Range<usize>,
-    sentence: String,
-    help: Option<String>,
-    source: NamedSource<String>,
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.sentence)
-    }
-}
-
-impl std::error::Error for Problem {}
-
-impl Diagnostic for Problem {
-    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
-    }
-
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&self.source)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        Some(Box::new(std::iter::once(LabeledSpan::underline(self.at.clone()))))
-    }
-}
-
-impl Problem {
-    /// The line, counted from 1.
-    pub fn line(&self) -> usize {
-        self.source.inner().as_bytes().iter().take(self.at.start).filter(|byte| **byte == b'\n').count() + 1
-    }
-}
+use crate::problem::Problem;
 
 /// A file being read, and what is wrong with it so far.
 #[derive(Debug)]
@@ -79,18 +42,14 @@ impl File {
 
     /// Records a problem.
     pub(super) fn say(&self, at: Range<usize>, sentence: impl Into<String>, help: Option<String>) {
-        self.problems.borrow_mut().push(Problem {
-            at,
-            sentence: sentence.into(),
-            help,
-            source: NamedSource::new(&self.name, self.text.clone()).with_language("TOML"),
-        });
+        let problem = Problem::new(&self.name, &self.text, at, sentence, help).in_language("TOML");
+        self.problems.borrow_mut().push(problem);
     }
 
     /// Everything that is wrong, in the order of the file.
     pub(super) fn problems(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
-        problems.sort_by_key(|problem| problem.at.start);
+        problems.sort_by_key(Problem::start);
         problems
     }
 }

@@ -141,7 +141,10 @@ impl<'a> Checking<'a> {
             self.find(at, format!("there is no field `{name}`"), nearest(name, names));
             return Part::new(at, Is::Computed, Kind::Any);
         };
-        self.place(reference, &field.instrument, event.as_deref(), at);
+        // The record's id is on every row.
+        if field.name != project.record_id_field {
+            self.place(reference, &field.instrument, event.as_deref(), at);
+        }
         if let Some(code) = &reference.code {
             return self.checkbox(field, code, at);
         }
@@ -294,7 +297,7 @@ impl<'a> Checking<'a> {
             Kind::Number if literal.eq_ignore_ascii_case("nan") => {
                 "a field without a value is blank: write `''`"
             }
-            Kind::Number if parse_number(&literal).is_none() => "compare with a number",
+            Kind::Number if parse_number(&literal.replacen(',', ".", 1)).is_none() => "compare with a number",
             Kind::Moment if ["today", "now"].iter().any(|word| literal.eq_ignore_ascii_case(word)) => {
                 "in quotation marks it is a word: write `today`, or use `datediff`"
             }
@@ -332,6 +335,7 @@ impl<'a> Checking<'a> {
         let signature = function.signature();
         for (at, argument) in arguments.iter().enumerate() {
             match signature.wants(at) {
+                Kind::Number if signature.most == usize::MAX => self.passed_over(argument, signature.name),
                 Kind::Number => self.number(argument, signature.name),
                 Kind::Moment => self.moment(argument, signature.name),
                 Kind::Any | Kind::Text | Kind::Truth => {}
@@ -339,6 +343,18 @@ impl<'a> Checking<'a> {
         }
         if function == Function::DateDiff {
             self.date_difference(&arguments[2..]);
+        }
+    }
+
+    /// An argument of a statistic, which counts numbers only.
+    fn passed_over(&mut self, part: &Part<'_>, name: &str) {
+        let text = matches!(part.is, Is::Text(text) if !text.is_empty() && parse_number(text).is_none());
+        if text || part.kind == Kind::Moment {
+            self.find(
+                &part.at,
+                format!("this is no number, so that `{name}` passes it over"),
+                "leave it out, or write a field that holds a number",
+            );
         }
     }
 

@@ -6,11 +6,13 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use jiff::civil::{Date, DateTime};
+
 use super::Expression;
 use super::function::Function;
 use super::moment::{Order, age, moment, unit_seconds};
 use super::step::{Operand, Operator, Step};
-use super::value::{Value, parse_number, same, significant};
+use super::value::{Value, order_of_digits, parse_number, same, significant};
 use crate::project::FieldKind;
 use crate::reference::{Context, Reference};
 use crate::smart::{self, Resolved};
@@ -115,10 +117,21 @@ fn equal(left: &Value<'_>, right: &Value<'_>) -> bool {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => same(*left, *right),
         (Value::Text(left), Value::Text(right)) if left == right => true,
-        _ => match (left.number(), right.number()) {
-            (Some(left), Some(right)) => same(left, right),
+        _ => match (digits(left, right), left.number(), right.number()) {
+            (Some(order), _, _) => order.is_eq(),
+            (None, Some(left), Some(right)) => same(left, right),
             _ => left.text() == right.text(),
         },
+    }
+}
+
+/// How two texts of digits order that are too long for a number.
+fn digits(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
+    match (left, right) {
+        (Value::Text(left), Value::Text(right)) if left.len().max(right.len()) > 15 => {
+            order_of_digits(left, right)
+        }
+        _ => None,
     }
 }
 
@@ -130,12 +143,22 @@ fn compare(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
     if is_empty(left) || is_empty(right) {
         return Some((!left.is_blank()).cmp(&!right.is_blank()));
     }
+    if let Some(order) = digits(left, right) {
+        return Some(order);
+    }
     match (left.number(), right.number()) {
         (Some(left), Some(right)) if same(left, right) => Some(Ordering::Equal),
         (Some(left), Some(right)) => left.partial_cmp(&right),
         (None, None) => match (left, right) {
-            // Dates are stored year first, so their texts order as they do.
-            (Value::Text(left), Value::Text(right)) => Some(left.cmp(right)),
+            (Value::Text(left), Value::Text(right)) => {
+                // A date alone is its midnight, and a time without seconds is the full minute.
+                let at =
+                    |text: &str| moment(text, Order::Ymd, DateTime::default()).filter(|_| text.contains('-'));
+                match (at(left), at(right)) {
+                    (Some(left), Some(right)) => Some(left.cmp(&right)),
+                    _ => Some(left.cmp(right)),
+                }
+            }
             _ => None,
         },
         _ => None,
@@ -177,12 +200,12 @@ fn referenced<'a>(operand: &'a Operand, context: &Context<'a>) -> Value<'a> {
     if field.validation.as_deref().is_some_and(|validation| validation.ends_with("comma_decimal"))
         && let Some(number) = parse_number(&raw.replacen(',', ".", 1))
     {
-        return Value::Number(number);
+        return Value::Stored(number, raw);
     }
     if field.kind == FieldKind::Calc
         && let Some(number) = parse_number(raw)
     {
-        return Value::Number(number);
+        return Value::Stored(number, raw);
     }
     Value::of_text(raw)
 }
@@ -203,17 +226,17 @@ fn call<'a>(function: Function, values: &[Value<'a>], context: &Context<'a>) -> 
     let number = |outcome: Option<f64>| outcome.map_or(Value::Blank, Value::of_number);
     let with = |calculate: fn(f64) -> f64| number(first.number().map(calculate));
     let numbers = || values.iter().filter_map(Value::number);
+    let first_number = numbers().next();
     let total = || numbers().reduce(|sum, next| sum + next);
-    let texts = |test: fn(&str, &str) -> bool| {
-        Value::Truth(test(&first.text().to_lowercase(), &second.text().to_lowercase()))
-    };
-    let day = || Some(at(first, Order::Ymd, context)?.date());
+    let texts =
+        |test: fn(&str, &str) -> bool| Value::Truth(test(&folded(&first.text()), &folded(&second.text())));
+    let day = || day(first, context);
     match function {
         Function::If => Value::Blank,
         Function::DateDiff => number(date_difference(values, context)),
         Function::AgeAtDate => number((|| {
-            let (birth, until) = (day()?, at(second, Order::Ymd, context)?.date());
-            if third.is_some_and(Value::is_true) {
+            let (birth, until) = (day()?, self::day(second, context)?);
+            if third.is_some_and(is_flag) {
                 let days = until.duration_since(birth).as_secs_f64() / 86_400.0;
                 return Some(days / 365.2425);
             }
@@ -232,10 +255,14 @@ fn call<'a>(function: Function, values: &[Value<'a>], context: &Context<'a>) -> 
         Function::Log => match values.get(1) {
             None => with(f64::ln),
             Some(base) => {
-                number(first.number().zip(base.number()).map(|(number, base)| number.ln() / base.ln()))
+                let base = base.number().filter(|base| *base > 0.0);
+                number(first.number().zip(base).map(|(number, base)| number.ln() / base.ln()))
             }
         },
-        Function::Mod => number(first.number().zip(second.number()).map(|(left, right)| left % right)),
+        Function::Mod => number(first.number().zip(second.number()).map(|(left, right)| {
+            // 1 is ten times 0.1, although no binary fraction is a tenth.
+            if significant(left / right, 15).fract() == 0.0 { 0.0 } else { left % right }
+        })),
         // The one documentation that says what `sum` makes of blanks only says 0.
         Function::Sum => Value::of_number(total().unwrap_or(0.0)),
         Function::Mean => number(total().map(|sum| sum / numbers().count() as f64)),
@@ -244,24 +271,29 @@ fn call<'a>(function: Function, values: &[Value<'a>], context: &Context<'a>) -> 
         Function::Max => number(numbers().reduce(f64::max)),
         Function::Stdev => number(total().filter(|_| numbers().count() > 1).map(|sum| {
             let count = numbers().count() as f64;
+            // Equal numbers do not deviate, whatever their sum loses in its last bit.
+            if numbers().all(|number| Some(number) == first_number) {
+                return 0.0;
+            }
             let mean = sum / count;
             (numbers().map(|number| (number - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt()
         })),
         Function::IsNumber => Value::Truth(first.number().is_some()),
-        Function::IsInteger => Value::Truth(first.number().is_some_and(|number| number.fract() == 0.0)),
-        Function::IsBlankOrMissingCode => Value::Truth(first.is_blank() || is_missing(first, context)),
+        Function::IsInteger => {
+            Value::Truth(first.number().is_some_and(|number| significant(number, 15).fract() == 0.0))
+        }
+        Function::IsBlankOrMissingCode => Value::Truth(first.is_blank() || is_missing(first)),
         Function::IsBlankNotMissingCode => Value::Truth(first.is_blank()),
-        Function::IsMissingCode => Value::Truth(is_missing(first, context)),
+        Function::IsMissingCode => Value::Truth(is_missing(first)),
         Function::HasMissingCode => Value::Truth(
-            is_missing(first, context)
-                && second.text().split(',').any(|code| code.trim() == first.text().as_ref()),
+            is_missing(first) && second.text().split(',').any(|code| code.trim() == first.text().as_ref()),
         ),
         Function::Contains => texts(|text, part| text.contains(part)),
         Function::NotContain => texts(|text, part| !text.contains(part)),
         Function::StartsWith => texts(|text, part| text.starts_with(part)),
         Function::EndsWith => texts(|text, part| text.ends_with(part)),
         Function::Find => {
-            let (part, text) = (first.text().to_lowercase(), second.text().to_lowercase());
+            let (part, text) = (folded(&first.text()), folded(&second.text()));
             let found = text.find(&part).filter(|_| !part.is_empty());
             Value::Number(found.map_or(0.0, |at| text[..at].chars().count() as f64 + 1.0))
         }
@@ -291,12 +323,13 @@ fn call<'a>(function: Function, values: &[Value<'a>], context: &Context<'a>) -> 
     }
 }
 
-fn is_missing(value: &Value<'_>, context: &Context<'_>) -> bool {
-    match value {
-        Value::Missing(_) => true,
-        Value::Text(text) => context.project.is_missing_code(text),
-        _ => false,
-    }
+fn is_missing(value: &Value<'_>) -> bool {
+    matches!(value, Value::Missing(_))
+}
+
+/// A text without its case. Each character stays one, so that places can be counted.
+fn folded(text: &str) -> String {
+    text.chars().map(|c| c.to_lowercase().next().unwrap_or(c)).collect()
 }
 
 /// Texts with another one between them; blank as soon as it gets longer than any field of REDCap's.
@@ -341,8 +374,11 @@ fn round(number: &Value<'_>, places: Option<&Value<'_>>, how: fn(f64) -> f64) ->
         None => 0.0,
         Some(places) => places.number()?.clamp(-15.0, 15.0).trunc(),
     };
+    let number = number.number()?;
     let scale = 10_f64.powf(places);
-    Some(how(significant(number.number()? * scale, 15)) / scale)
+    let scaled = number * scale;
+    // What is too great to be scaled has no decimals to round.
+    Some(if scaled.is_finite() { how(significant(scaled, 15)) / scale } else { number })
 }
 
 /// The difference of two moments in a unit. `today` is midnight, so that a time of today lies a part
@@ -350,11 +386,7 @@ fn round(number: &Value<'_>, places: Option<&Value<'_>>, how: fn(f64) -> f64) ->
 fn date_difference(values: &[Value<'_>], context: &Context<'_>) -> Option<f64> {
     let [first, second, unit, rest @ ..] = values else { return None };
     // The fourth argument is a date format or already the sign flag.
-    let signed = rest.iter().any(|flag| match flag {
-        Value::Truth(truth) => *truth,
-        Value::Text(text) => text.trim().eq_ignore_ascii_case("true"),
-        _ => false,
-    });
+    let signed = rest.iter().any(is_flag);
     let order = rest.iter().find_map(|order| Order::named(&order.text())).unwrap_or(Order::Ymd);
     let unit = unit_seconds(&unit.text())?;
     let from = at(first, order, context)?;
@@ -363,7 +395,23 @@ fn date_difference(values: &[Value<'_>], context: &Context<'_>) -> Option<f64> {
     Some(if signed { seconds } else { seconds.abs() } / unit)
 }
 
-fn at(value: &Value<'_>, order: Order, context: &Context<'_>) -> Option<jiff::civil::DateTime> {
+/// Whether a switch is on: `true`, with or without quotation marks.
+fn is_flag(value: &Value<'_>) -> bool {
+    match value {
+        Value::Truth(truth) => *truth,
+        Value::Text(text) => text.trim().eq_ignore_ascii_case("true"),
+        _ => false,
+    }
+}
+
+/// The day of a date; a time alone has none.
+fn day(value: &Value<'_>, context: &Context<'_>) -> Option<Date> {
+    let moment = at(value, Order::Ymd, context)?;
+    let is_time = matches!(value, Value::Text(text) if text.contains(':') && !text.contains(['-', '/']));
+    (!is_time).then(|| moment.date())
+}
+
+fn at(value: &Value<'_>, order: Order, context: &Context<'_>) -> Option<DateTime> {
     match value {
         Value::Text(text) => moment(text, order, context.now),
         _ => None,

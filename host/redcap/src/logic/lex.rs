@@ -82,33 +82,34 @@ fn reference(input: &mut &str) -> Outcome<Reference> {
     Ok(reference)
 }
 
-/// What closes a text that a quotation mark opens. Word processors turn straight marks into curly
-/// ones, and not always both.
-fn closing(open: char) -> (&'static [char], &'static [char]) {
+/// What closes a text that a quotation mark opens, the likeliest first. Word processors turn straight
+/// marks into curly ones, and not always both. An apostrophe within straight marks is often curly.
+fn closing(open: char) -> [char; 3] {
     match open {
-        '\'' => (&['\''], &['’', '‘']),
-        '"' => (&['"'], &['”', '“']),
-        '“' | '”' | '„' => (&['”', '“'], &['"']),
-        _ => (&['’', '‘'], &['\'']),
+        '\'' => ['\'', '’', '‘'],
+        '"' => ['"', '”', '“'],
+        '“' | '”' | '„' => ['”', '"', '“'],
+        _ => ['’', '\'', '‘'],
     }
 }
 
 /// A text in quotation marks. A backslash before the mark makes it a part of the text.
 fn quoted(input: &mut &str) -> Outcome<String> {
     let open = any.parse_next(input)?;
-    let (first, second) = closing(open);
-    let Some((text, taken)) = until(input, first).or_else(|| until(input, second)) else {
-        return fail.parse_next(input);
-    };
+    let found = closing(open).into_iter().find_map(|mark| {
+        // Where another text is opened first, the curly mark behind it closes that one.
+        until(input, mark).filter(|(text, _)| mark == open || !text.contains(open))
+    });
+    let Some((text, taken)) = found else { return fail.parse_next(input) };
     *input = &input[taken..];
     Ok(text)
 }
 
-fn until(input: &str, marks: &[char]) -> Option<(String, usize)> {
+fn until(input: &str, mark: char) -> Option<(String, usize)> {
     let mut text = String::new();
     let mut escaped = false;
     for (at, c) in input.char_indices() {
-        if marks.contains(&c) {
+        if c == mark {
             if !escaped {
                 return Some((text, at + c.len_utf8()));
             }

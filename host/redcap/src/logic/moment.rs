@@ -62,15 +62,19 @@ pub(super) fn date(text: &str, order: Order) -> Option<Date> {
     if year.len() != 4 {
         return None;
     }
-    Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?).ok()
+    Date::new(number(year)?, number(month)?.try_into().ok()?, number(day)?.try_into().ok()?).ok()
+}
+
+/// Digits only: a sign is no part of a date.
+fn number(digits: &str) -> Option<i16> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// `HH:MM` or `HH:MM:SS`.
 fn clock(text: &str) -> Option<Time> {
     let mut parts = text.split(':');
-    let hour = parts.next()?.parse().ok()?;
-    let minute = parts.next()?.parse().ok()?;
-    let second = parts.next().map_or(Some(0), |second| second.parse().ok())?;
+    let mut part = |or: Option<i16>| parts.next().map_or(or, number)?.try_into().ok();
+    let (hour, minute, second) = (part(None)?, part(None)?, part(Some(0))?);
     if parts.next().is_some() {
         return None;
     }

@@ -57,23 +57,16 @@ struct Decoded {
 
 impl Decoded {
     fn new(original: &str) -> Self {
-        const ENTITIES: [(&str, &str); 16] = [
-            ("lt;", "<"),
-            ("gt;", ">"),
-            ("quot;", "\""),
-            ("#34;", "\""),
-            ("#034;", "\""),
-            ("#039;", "'"),
-            ("#39;", "'"),
-            ("apos;", "'"),
-            ("lsquo;", "‘"),
-            ("rsquo;", "’"),
-            ("#8217;", "’"),
-            ("ldquo;", "“"),
-            ("rdquo;", "”"),
-            ("nbsp;", " "),
-            ("#160;", " "),
-            ("#13;", "\r"),
+        const ENTITIES: [(&str, char); 9] = [
+            ("lt;", '<'),
+            ("gt;", '>'),
+            ("quot;", '"'),
+            ("apos;", '\''),
+            ("lsquo;", '‘'),
+            ("rsquo;", '’'),
+            ("ldquo;", '“'),
+            ("rdquo;", '”'),
+            ("nbsp;", ' '),
         ];
         let (mut text, mut from) = (String::new(), Vec::new());
         let mut at = 0;
@@ -85,15 +78,17 @@ impl Decoded {
                 name = Some(inner);
             }
             let entity = name.and_then(|name| {
-                ENTITIES.iter().find_map(|(entity, means)| Some((*means, name.strip_prefix(entity)?)))
+                let named =
+                    ENTITIES.iter().find_map(|(entity, means)| Some((*means, name.strip_prefix(entity)?)));
+                named.or_else(|| numbered(name))
             });
             let (means, taken) = match (entity, name) {
-                (Some((means, after)), _) => (means.to_owned(), rest.len() - after.len()),
-                (None, Some(after)) => ("&".to_owned(), (rest.len() - after.len()).max(1)),
-                (None, None) => (c.to_string(), c.len_utf8()),
+                (Some((means, after)), _) => (means, rest.len() - after.len()),
+                (None, Some(after)) => ('&', (rest.len() - after.len()).max(1)),
+                (None, None) => (c, c.len_utf8()),
             };
-            from.extend(std::iter::repeat_n(at, means.len()));
-            text.push_str(&means);
+            from.extend(std::iter::repeat_n(at, means.len_utf8()));
+            text.push(means);
             at += taken;
         }
         from.push(at);
@@ -103,6 +98,16 @@ impl Decoded {
     fn original(&self, at: usize) -> usize {
         self.from.get(at).or(self.from.last()).copied().unwrap_or(0)
     }
+}
+
+/// A character by its number, behind the `&`: `#39;` or `#x27;`.
+fn numbered(name: &str) -> Option<(char, &str)> {
+    let (number, after) = name.strip_prefix('#')?.split_once(';')?;
+    let number = match number.strip_prefix(['x', 'X']) {
+        Some(number) => u32::from_str_radix(number, 16),
+        None => number.parse(),
+    };
+    Some((char::from_u32(number.ok()?)?, after))
 }
 
 /// Something that was begun and waits for what follows.

@@ -1,6 +1,7 @@
 //! What an expression comes to, and how REDCap writes it down.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 /// An outcome. Texts are borrowed from the record or the expression where they can be.
 #[derive(Clone, PartialEq)]
@@ -10,6 +11,8 @@ pub enum Value<'a> {
     /// A missing data code: no value, but a reason why there is none.
     Missing(&'a str),
     Number(f64),
+    /// A number as it is stored, perhaps with a comma before its decimals.
+    Stored(f64, &'a str),
     Text(Cow<'a, str>),
     Truth(bool),
 }
@@ -20,7 +23,7 @@ impl std::fmt::Debug for Value<'_> {
         match self {
             Self::Blank => f.write_str("Blank"),
             Self::Missing(_) => f.write_str("Missing(…)"),
-            Self::Number(_) => f.write_str("Number(…)"),
+            Self::Number(_) | Self::Stored(..) => f.write_str("Number(…)"),
             Self::Text(_) => f.write_str("Text(…)"),
             Self::Truth(truth) => write!(f, "Truth({truth})"),
         }
@@ -48,7 +51,7 @@ impl<'a> Value<'a> {
         match self {
             Self::Blank => false,
             Self::Truth(truth) => *truth,
-            Self::Number(number) => *number != 0.0,
+            Self::Number(number) | Self::Stored(number, _) => *number != 0.0,
             Self::Missing(text) => is_true(text),
             Self::Text(text) => is_true(text),
         }
@@ -61,6 +64,7 @@ impl<'a> Value<'a> {
             Self::Blank => Cow::Borrowed(""),
             Self::Missing(code) => Cow::Borrowed(code),
             Self::Number(number) => Cow::Owned(format_number(*number)),
+            Self::Stored(_, text) => Cow::Borrowed(text),
             Self::Truth(truth) => Cow::Borrowed(if *truth { "1" } else { "0" }),
             Self::Text(text) => text.clone(),
         }
@@ -71,7 +75,7 @@ impl<'a> Value<'a> {
     pub fn number(&self) -> Option<f64> {
         match self {
             Self::Blank | Self::Missing(_) => None,
-            Self::Number(number) => Some(*number),
+            Self::Number(number) | Self::Stored(number, _) => Some(*number),
             Self::Truth(truth) => Some(f64::from(u8::from(*truth))),
             Self::Text(text) => parse_number(text),
         }
@@ -140,8 +144,25 @@ pub(crate) fn same(left: f64, right: f64) -> bool {
     if left == right {
         return true;
     }
+    // Whole numbers are exact, and two that differ in the last digit of sixteen are two.
+    let is_whole = |number: f64| number.fract() == 0.0 && number.abs() < 9e15;
+    if is_whole(left) && is_whole(right) {
+        return false;
+    }
     (left - right).abs() <= 1e-12 * left.abs().max(right.abs())
         && significant(left, 14).total_cmp(&significant(right, 14)).is_eq()
+}
+
+/// How two texts of digits order, however long they are; none if one is anything else. Numbers of
+/// devices and cards have more digits than a calculation keeps.
+pub(super) fn order_of_digits(left: &str, right: &str) -> Option<Ordering> {
+    let digits = |text: &'_ str| {
+        let text = text.trim();
+        let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        plain.then(|| text.trim_start_matches('0').to_owned())
+    };
+    let (left, right) = (digits(left)?, digits(right)?);
+    Some(left.len().cmp(&right.len()).then_with(|| left.cmp(&right)))
 }
 
 #[cfg(test)]

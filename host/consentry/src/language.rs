@@ -1,0 +1,327 @@
+//! `consentry redcap`: REDCap's language on a file, without a server. What a project holds and what
+//! is wrong with it; what a condition, a calculation or a text comes to for one of its records.
+
+mod inspect;
+mod recalculate;
+
+use std::io::{IsTerminal, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use miette::{GraphicalReportHandler, GraphicalTheme, IntoDiagnostic, WrapErr, miette};
+use redcap::logic::{self, Context, Standing, Value, evaluate, parse};
+use redcap::pipe::pipe;
+use redcap::project::Project;
+use redcap::{Place, Record};
+use serde_json::{Value as Json, json};
+
+use crate::problem::Problem;
+
+/// What can be asked.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what a project holds, every problem in it, and which surveys a phone cannot take
+    Inspect {
+        /// A project XML file or a data dictionary CSV
+        file: PathBuf,
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Evaluate a condition or a formula
+    Eval {
+        /// As it would be written in REDCap
+        expression: String,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Compute each calculated field of each record, and compare it with what is stored
+    Recalculate {
+        /// A project XML file with records
+        file: PathBuf,
+        /// The moment of the calculations, as in `2026-11-23 10:00`; without it, when the file was exported
+        #[arg(long, value_name = "TIME")]
+        now: Option<String>,
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fill a text with what a record holds
+    Pipe {
+        /// As it would be written in an invitation or an alert
+        text: String,
+        /// The text is HTML and is turned into plain text first, as for a text message
+        #[arg(long)]
+        html: bool,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Print the reference: the language, its functions, and each choice where nothing is documented
+    Reference {
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where in a project something is evaluated, and when.
+#[derive(Debug, Args)]
+pub struct At {
+    /// A project XML file or a data dictionary CSV
+    #[arg(long, value_name = "FILE")]
+    project: PathBuf,
+    /// One of the file's records; without it, one that holds nothing
+    #[arg(long)]
+    record: Option<String>,
+    /// The event, by its unique name; without it, the first one
+    #[arg(long)]
+    event: Option<String>,
+    /// The repeating instrument within which it is evaluated
+    #[arg(long)]
+    instrument: Option<String>,
+    /// Which repeat, counted from 1
+    #[arg(long, default_value_t = 1)]
+    instance: u32,
+    /// The server's local time, as in `2026-11-23 10:00`; without it, this machine's
+    #[arg(long, value_name = "TIME")]
+    now: Option<String>,
+    /// As one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Answers, and ends with 1 if there are problems.
+pub fn run(command: &Command, mut out: impl Write) -> miette::Result<ExitCode> {
+    let sound = match command {
+        Command::Inspect { file, json } => inspect::inspect(file, *json, &mut out)?,
+        Command::Eval { expression, at } => eval(expression, at, &mut out)?,
+        Command::Recalculate { file, now, json } => {
+            recalculate::recalculate(file, now.as_deref(), *json, &mut out)?
+        }
+        Command::Pipe { text, html, at } => piped(text, *html, at, &mut out)?,
+        Command::Reference { json } => {
+            let text = redcap::manual::REFERENCE;
+            if *json {
+                print_json(&mut out, &redcap::manual::as_json())?;
+            } else {
+                write!(out, "{text}").into_diagnostic()?;
+            }
+            true
+        }
+    };
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn eval(text: &str, at: &At, out: &mut impl Write) -> miette::Result<bool> {
+    let scene = Scene::new(at)?;
+    let context = scene.context();
+    let parsed = parse(text);
+    let (found, value, printed) = match &parsed {
+        Ok(expression) => {
+            let standing = Standing { event: Some(scene.place.event_name()) };
+            let findings = logic::check(expression, &scene.project, standing);
+            let found: Vec<Found> =
+                findings.into_iter().map(|finding| (finding.at, finding.sentence, finding.help)).collect();
+            (found, Some(evaluate(expression, &context)), Some(expression.to_string()))
+        }
+        Err(mistakes) => {
+            let found = mistakes.iter().cloned().map(|mistake| (mistake.at, mistake.sentence, mistake.help));
+            (found.collect(), None, None)
+        }
+    };
+    if at.json {
+        let (kind, shown) = value
+            .as_ref()
+            .map_or((Json::Null, Json::Null), |value| (kind(value).into(), value.text().into_owned().into()));
+        let answer = json!({
+            "expression": text,
+            "read_as": printed,
+            "kind": kind,
+            "value": shown,
+            "holds": value.as_ref().map(Value::is_true),
+            "problems": problems_json(&found),
+        });
+        print_json(out, &answer)?;
+    } else {
+        if let Some(value) = &value {
+            let shown = match value {
+                Value::Blank => "(blank)".to_owned(),
+                Value::Truth(truth) => truth.to_string(),
+                value => value.text().into_owned(),
+            };
+            writeln!(out, "{shown}").into_diagnostic()?;
+        }
+        draw(out, "expression", text, &found)?;
+    }
+    Ok(found.is_empty())
+}
+
+fn kind(value: &Value<'_>) -> &'static str {
+    match value {
+        Value::Blank => "blank",
+        Value::Missing(_) => "missing data code",
+        Value::Number(_) | Value::Stored(..) => "number",
+        Value::Text(_) => "text",
+        Value::Truth(_) => "truth",
+    }
+}
+
+fn piped(text: &str, html: bool, at: &At, out: &mut impl Write) -> miette::Result<bool> {
+    let scene = Scene::new(at)?;
+    let template = if html { redcap::html::html_to_text(text) } else { text.to_owned() };
+    // Only the server knows its links, so each is shown as what it would lead to.
+    let piped = pipe(&template, &scene.context(), &|wanted| {
+        let form = wanted.instrument.as_deref().map(|form| format!(" of {form}")).unwrap_or_default();
+        Some(format!("({:?}{form} at {})", wanted.kind, wanted.event))
+    });
+    let found: Vec<Found> = piped
+        .problems
+        .iter()
+        .map(|problem| (problem.at.clone(), problem.sentence.clone(), String::new()))
+        .collect();
+    if at.json {
+        let filled = piped.filled.iter().map(
+            |filled| json!({ "field": filled.field, "identifier": filled.identifier, "blank": filled.blank }),
+        );
+        let answer = json!({
+            "template": template,
+            "text": piped.text,
+            "filled": filled.collect::<Vec<_>>(),
+            "links": piped.links,
+            "codes": piped.codes,
+            "problems": problems_json(&found),
+        });
+        print_json(out, &answer)?;
+    } else {
+        writeln!(out, "{}", piped.text).into_diagnostic()?;
+        for filled in &piped.filled {
+            let marks = [(filled.identifier, "identifier"), (filled.blank, "blank")];
+            let marks: Vec<&str> = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
+            if !marks.is_empty() {
+                writeln!(out, "  `{}`: {}", filled.field, marks.join(", ")).into_diagnostic()?;
+            }
+        }
+        draw(out, "text", &template, &found)?;
+    }
+    Ok(found.is_empty())
+}
+
+/// A record of a project at a place and a moment.
+struct Scene {
+    project: Project,
+    record: Record,
+    place: Place,
+    now: DateTime,
+}
+
+impl Scene {
+    fn new(at: &At) -> miette::Result<Self> {
+        let (project, _) = read(&at.project)?;
+        let record = match &at.record {
+            None => Record::new(""),
+            Some(id) => record(&project, id)?.clone(),
+        };
+        let event = match &at.event {
+            None => project.events.first().map(|event| event.unique_name.clone()),
+            Some(event) if project.event(event).is_some() => Some(event.clone()),
+            Some(event) => {
+                let known: Vec<&str> =
+                    project.events.iter().map(|event| event.unique_name.as_str()).collect();
+                let help = format!("the events are {}", known.join(", "));
+                return Err(miette!(help = help, "there is no event `{event}`"));
+            }
+        };
+        if let Some(form) = at.instrument.as_deref().filter(|form| project.instrument(form).is_none()) {
+            let known: Vec<&str> = project.instruments.iter().map(|form| form.name.as_str()).collect();
+            let help = format!("the instruments are {}", known.join(", "));
+            return Err(miette!(help = help, "there is no instrument `{form}`"));
+        }
+        let event = event.unwrap_or_default();
+        let place = match &at.instrument {
+            Some(form) => Place::of(&project, &event, form, at.instance),
+            None => Place { instance: at.instance, ..Place::at(&event) },
+        };
+        let now = match &at.now {
+            Some(text) => moment(text)?,
+            None => TimeZone::system().to_datetime(gateway::Clock::System.now()),
+        };
+        Ok(Self { project, record, place, now })
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context::new(&self.project, &self.record, &self.place, self.now)
+    }
+}
+
+fn record<'a>(project: &'a Project, id: &str) -> miette::Result<&'a Record> {
+    project.records.iter().find(|record| record.id == id).ok_or_else(|| {
+        let some: Vec<&str> = project.records.iter().take(5).map(|record| record.id.as_str()).collect();
+        let help = if some.is_empty() {
+            "the file holds no records; export the project with its data".to_owned()
+        } else {
+            format!("the file's records begin with {}", some.join(", "))
+        };
+        miette!(help = help, "there is no record `{id}` in the file")
+    })
+}
+
+/// A project from its XML, or from its data dictionary.
+fn read(path: &Path) -> miette::Result<(Project, Vec<redcap::Problem>)> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).into_diagnostic().wrap_err_with(|| format!("cannot read `{name}`"))?;
+    // Whatever the encoding, the first sign of XML is `<`, perhaps behind a mark of the byte order.
+    let first = bytes
+        .iter()
+        .find(|byte| !matches!(byte, 0 | 0xef | 0xbb | 0xbf | 0xfe | 0xff | b' ' | b'\t' | b'\r' | b'\n'));
+    if first == Some(&b'<') {
+        redcap::odm::read_project(&bytes)
+            .into_diagnostic()
+            .wrap_err_with(|| format!("`{name}` is no project"))
+    } else {
+        redcap::dictionary::read_dictionary(&bytes)
+            .into_diagnostic()
+            .wrap_err_with(|| format!("`{name}` is neither project XML nor a data dictionary"))
+    }
+}
+
+fn moment(text: &str) -> miette::Result<DateTime> {
+    let text = text.trim();
+    let at = if text.contains([' ', 'T']) { text.replacen(' ', "T", 1) } else { format!("{text}T00:00") };
+    at.parse().map_err(|_| miette!(help = "write it as in 2026-11-23 10:00", "`{text}` is no date and time"))
+}
+
+/// A place in a text, what is wrong there, and what to do.
+type Found = (Range<usize>, String, String);
+
+fn problems_json(found: &[Found]) -> Vec<Json> {
+    let problem = |(at, sentence, help): &Found| json!({ "from": at.start, "to": at.end, "sentence": sentence, "help": help });
+    found.iter().map(problem).collect()
+}
+
+fn print_json(out: &mut impl Write, value: &Json) -> miette::Result<()> {
+    let text = serde_json::to_string_pretty(value).into_diagnostic()?;
+    writeln!(out, "{text}").into_diagnostic()
+}
+
+/// Draws problems with the text they are in.
+fn draw(out: &mut impl Write, name: &str, text: &str, found: &[Found]) -> miette::Result<()> {
+    let theme = if std::io::stdout().is_terminal() {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::unicode_nocolor()
+    };
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(110);
+    for (at, sentence, help) in found {
+        let help = Some(help.clone()).filter(|help| !help.is_empty());
+        let mut drawn = String::new();
+        handler
+            .render_report(&mut drawn, &Problem::new(name, text, at.clone(), sentence.as_str(), help))
+            .into_diagnostic()?;
+        writeln!(out, "{}", drawn.trim_end()).into_diagnostic()?;
+    }
+    Ok(())
+}

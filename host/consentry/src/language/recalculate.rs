@@ -1,0 +1,114 @@
+//! Each calculated field of each record: what a server stored, and what comes out here.
+
+use std::io::Write;
+use std::path::Path;
+
+use miette::{IntoDiagnostic, miette};
+use redcap::calculate::{Calculations, Comparison};
+use serde_json::json;
+
+use super::{draw, moment, print_json, read};
+
+/// True if every stored value is equal to the computed one, and every calculation can be read.
+pub(super) fn recalculate(
+    file: &Path,
+    now: Option<&str>,
+    json: bool,
+    out: &mut impl Write,
+) -> miette::Result<bool> {
+    let (project, _) = read(file)?;
+    // What a server stored was computed before the export, so that is the moment closest to it.
+    let Some(now) = now.or(Some(project.exported_at.as_str()).filter(|at| !at.is_empty())) else {
+        let help = "say with --now when the calculations were made, as in --now 2026-11-23";
+        return Err(miette!(help = help, "the file does not tell when it was exported"));
+    };
+    let now = moment(now)?;
+    let calculations = Calculations::of(&project);
+    let compared: Vec<(&str, Comparison)> = project
+        .records
+        .iter()
+        .flat_map(|record| {
+            let compared = calculations.compare(&project, record, now);
+            compared.into_iter().map(|comparison| (record.id.as_str(), comparison))
+        })
+        .collect();
+    let different = compared.iter().filter(|(_, comparison)| !comparison.equal).count();
+    let over_time =
+        compared.iter().filter(|(_, comparison)| !comparison.equal && comparison.depends_on_time).count();
+    if json {
+        let value = |(record, comparison): &(&str, Comparison)| {
+            json!({
+                "record": record,
+                "event": comparison.place.event_name(),
+                "instrument": comparison.place.instrument,
+                "instance": comparison.place.instance,
+                "field": comparison.field,
+                "stored": comparison.stored,
+                "computed": comparison.computed,
+                "equal": comparison.equal,
+                "depends_on_time": comparison.depends_on_time,
+            })
+        };
+        let problems = calculations.problems.iter().map(|problem| {
+            json!({
+                "field": problem.field,
+                "text": problem.text,
+                "from": problem.mistake.at.start,
+                "to": problem.mistake.at.end,
+                "sentence": problem.mistake.sentence,
+                "help": problem.mistake.help,
+            })
+        });
+        let answer = json!({
+            "now": now.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            "records": project.records.len(),
+            "calculated_fields": calculations.fields().count(),
+            "values": compared.iter().map(value).collect::<Vec<_>>(),
+            "equal": compared.len() - different,
+            "different": different,
+            "different_and_dependent_on_time": over_time,
+            "problems": problems.collect::<Vec<_>>(),
+        });
+        print_json(out, &answer)?;
+    } else {
+        for (record, comparison) in &compared {
+            let place = &comparison.place;
+            let event =
+                if project.longitudinal { format!("[{}]", place.event_name()) } else { String::new() };
+            let counts = place.instrument.is_some() || project.event_repeats(place.event_name());
+            let instance = if counts { format!("[{}]", place.instance) } else { String::new() };
+            let verdict = match (comparison.equal, comparison.depends_on_time) {
+                (true, _) => "equal",
+                (false, false) => "DIFFERENT",
+                (false, true) => "DIFFERENT, and depends on the time",
+            };
+            writeln!(
+                out,
+                "{record}  {event}[{}]{instance}  stored `{}`  computed `{}`  {verdict}",
+                comparison.field, comparison.stored, comparison.computed
+            )
+            .into_diagnostic()?;
+        }
+        for problem in &calculations.problems {
+            let name = format!("the calculation of `{}`", problem.field);
+            let mistake = &problem.mistake;
+            draw(
+                out,
+                &name,
+                &problem.text,
+                &[(mistake.at.clone(), mistake.sentence.clone(), mistake.help.clone())],
+            )?;
+        }
+        writeln!(
+            out,
+            "{} values of {} calculated fields in {} records at {}: {} equal, {different} different, of which {over_time} depend on the time",
+            compared.len(),
+            calculations.fields().count(),
+            project.records.len(),
+            now.strftime("%Y-%m-%d %H:%M:%S"),
+            compared.len() - different,
+        )
+        .into_diagnostic()?;
+    }
+    Ok(different == 0 && calculations.problems.is_empty())
+}
