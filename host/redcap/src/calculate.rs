@@ -466,22 +466,20 @@ mod tests {
                       text_validation_type_or_show_slider_number,text_validation_min,\
                       text_validation_max,identifier,branching_logic,required_field,custom_alignment,\
                       question_number,matrix_group_name,matrix_ranking,field_annotation\n";
-        let rows: String = rows.lines().fold(String::new(), |mut all, row| {
+        let row = |row: &str| {
             let (name, rest) = row.trim().split_once(' ').unwrap();
             let (kind, rest) = rest.split_once(' ').unwrap_or((rest, ""));
             let rest = rest.replace('"', "\"\"");
-            let (formula, annotation, validation) = match kind {
-                "calc" => (rest, String::new(), ""),
-                "text" => (String::new(), rest, ""),
-                validation => (String::new(), rest, validation),
+            let (kind, formula, validation, annotation) = match kind {
+                "calc" => ("calc", rest, "", String::new()),
+                "text" => ("text", String::new(), "", rest),
+                validation => ("text", String::new(), validation, rest),
             };
-            let kind = if kind == "calc" { "calc" } else { "text" };
-            all += &format!("{name},main,,{kind},x,\"{formula}\",,{validation},,,,,,,,,,\"{annotation}\"\n");
-            all
-        });
-        let (project, problems) =
-            read_dictionary(format!("{header}record_id,main,,text,x,,,,,,,,,,,,,\n{rows}").as_bytes())
-                .unwrap();
+            format!("{name},main,,{kind},x,\"{formula}\",,{validation},,,,,,,,,,\"{annotation}\"\n")
+        };
+        let rows: String = rows.lines().map(row).collect();
+        let dictionary = format!("{header}record_id,main,,text,x,,,,,,,,,,,,,\n{rows}");
+        let (project, problems) = read_dictionary(dictionary.as_bytes()).unwrap();
         assert_eq!(problems, []);
         project
     }

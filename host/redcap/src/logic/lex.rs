@@ -5,7 +5,7 @@ use winnow::combinator::{alt, dispatch, fail, peek};
 use winnow::error::ContextError;
 use winnow::token::{any, literal, take_till, take_while};
 
-use super::parse::Mistake;
+use super::parse::{MOST_MISTAKES, Mistake};
 use super::step::Operator;
 use crate::reference::{Reference, Span};
 
@@ -34,7 +34,9 @@ pub(super) fn tokens(text: &str, mistakes: &mut Vec<Mistake>) -> Vec<(Token, Spa
             Ok(None) => {}
             Err(_) => {
                 let (taken, sentence, help) = wrong(before);
-                mistakes.push(Mistake { at: at..at + taken, sentence, help });
+                if mistakes.len() < MOST_MISTAKES {
+                    mistakes.push(Mistake { at: at..at + taken, sentence, help });
+                }
                 rest = &before[taken..];
             }
         }
@@ -106,6 +108,10 @@ fn quoted(input: &mut &str) -> Outcome<String> {
 }
 
 fn until(input: &str, mark: char) -> Option<(String, usize)> {
+    // Found out fast, so that a text full of marks without their like is not copied again and again.
+    if !input.contains(mark) {
+        return None;
+    }
     let mut text = String::new();
     let mut escaped = false;
     for (at, c) in input.char_indices() {

@@ -27,6 +27,9 @@ pub struct Mistake {
 /// of real projects have a tenth of it.
 const MAX_STEPS: usize = 50_000;
 
+/// Who has that many mistakes to mend needs no more of them.
+pub(super) const MOST_MISTAKES: usize = 100;
+
 /// Reads a condition. HTML entities, as they occur in project XML, stand for what they mean.
 pub fn parse(text: &str) -> Result<Expression, Vec<Mistake>> {
     let decoded = Decoded::new(text);
@@ -183,6 +186,9 @@ impl<'a> Parser<'a> {
     }
 
     fn mistake(&mut self, at: Span, sentence: impl Into<String>, help: impl Into<String>) {
+        if self.mistakes.len() >= MOST_MISTAKES {
+            return;
+        }
         // What follows from a mistake at the same place is none of its own.
         if self.mistakes.iter().all(|known| known.at != at) {
             self.mistakes.push(Mistake { at, sentence: sentence.into(), help: help.into() });
