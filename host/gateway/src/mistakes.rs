@@ -1,7 +1,7 @@
 //! What of a project's settings does not exist in REDCap. It would otherwise do nothing, for ever, without a
 //! word: an invitation to a misspelt survey is never due.
 
-use redcap::logic;
+use redcap::logic::{self, Standing};
 
 use crate::project::Project;
 
@@ -20,13 +20,13 @@ pub(crate) fn mistakes(project: &Project, model: &redcap::Project) -> Vec<String
             found.push(format!("the invitation `{id}` names the event `{event}`, which the project has not"));
         }
         let Ok(condition) = logic::parse(&rule.when) else { continue };
-        for reference in condition.references() {
-            if !reference.is_smart() && !is_field(model, &reference.name) {
-                found.push(format!(
-                    "the condition of the invitation `{id}` names the field `{}`, which the project has not",
-                    reference.name
-                ));
-            }
+        let standing = Standing { event: rule.event.as_deref().filter(|event| model.event(event).is_some()) };
+        for finding in logic::check(&condition, model, standing) {
+            let text = &rule.when[finding.at];
+            found.push(format!(
+                "the condition of the invitation `{id}` says `{text}`: {}; {}",
+                finding.sentence, finding.help
+            ));
         }
     }
     let fields = &project.fields;

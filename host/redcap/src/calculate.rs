@@ -167,8 +167,9 @@ impl Calculations {
     }
 
     /// Each stored value of a calculated field beside the one that comes out of the *stored* values
-    /// it is built on: so a difference is the field's own, and is told once. As long as it is blank, a
-    /// field is left out whose form holds nothing but calculations: a server leaves it blank too.
+    /// it is built on: so a difference is the field's own, and is told once. A blank is left out where
+    /// a server need not have computed: where a form holds nothing but calculations, and where nothing
+    /// that the formula refers to has a value.
     #[must_use]
     pub fn compare(&self, project: &Project, record: &Record, now: DateTime) -> Vec<Comparison> {
         let calculated: BTreeSet<&str> = self.fields().collect();
@@ -180,7 +181,13 @@ impl Calculations {
                 if stored.is_empty() && !begun {
                     continue;
                 }
-                let computed = calculation.formula.outcome(&Context::new(project, record, place, now));
+                let context = Context::new(project, record, place, now);
+                let computed = calculation.formula.outcome(&context);
+                // A server computes when something a formula is built on is saved, so what was only
+                // imported may never have been computed.
+                if stored.is_empty() && !computed.is_empty() && !calculation.formula.has_input(&context) {
+                    continue;
+                }
                 compared.push(Comparison {
                     field: calculation.field.clone(),
                     equal: is_same(&stored, &computed),
@@ -257,6 +264,8 @@ fn is_same(stored: &str, computed: &str) -> bool {
     if stored == computed {
         return true;
     }
+    // An export for a region that writes a comma writes it in calculated fields too.
+    let stored = stored.replacen(',', ".", 1);
     match (Value::Text(stored.into()).number(), Value::Text(computed.into()).number()) {
         (Some(stored), Some(computed)) => crate::logic::is_same_number(stored, computed),
         _ => false,

@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use crate::project::{CLASSIC_EVENT, Choice};
+use crate::project::{CLASSIC_EVENT, Choice, validation_name};
 use crate::project::{
     Event, Field, FieldKind, FormEvent, Instrument, Repeating, fixed_choices, parse_choices,
 };
@@ -586,7 +586,8 @@ fn import_refused(status: u16, message: String) -> ApiError {
 fn dictionary_field(row: &Map<String, Value>) -> Field {
     let word = |key: &str| text(row.get(key));
     let filled = |key: &str| Some(word(key)).filter(|value| !value.trim().is_empty());
-    let validation = filled("text_validation_type_or_show_slider_number");
+    let validation = filled("text_validation_type_or_show_slider_number")
+        .map(|validation| validation_name(&validation).to_owned());
     let kind = match FieldKind::from_name(&word("field_type")) {
         Some(FieldKind::File) if validation.as_deref() == Some("signature") => FieldKind::Signature,
         kind => kind.unwrap_or_default(),
@@ -610,6 +611,7 @@ fn dictionary_field(row: &Map<String, Value>) -> Field {
         annotation: filled("field_annotation"),
         section_header: filled("section_header"),
         matrix_group: filled("matrix_group_name"),
+        matrix_ranking: word("matrix_ranking") == "y",
         ..Field::default()
     };
     match kind {

@@ -449,4 +449,23 @@ mod tests {
             );
         }
     }
+
+    /// Runs over real projects, which are not ours to ship.
+    #[test]
+    fn real_projects_are_inspected_whole() {
+        let Ok(corpus) = std::env::var("CONSENTRY_CORPUS") else {
+            println!("skipped: CONSENTRY_CORPUS is not set");
+            return;
+        };
+        let file = std::path::Path::new(&corpus).join("redcap-projects/rmh-covid-home-monitoring.xml");
+        let (project, problems) = read_project(&std::fs::read(file).unwrap()).unwrap();
+        let inspection = inspect(&project, &problems);
+        assert_eq!(inspection.troubles, []);
+        assert_eq!((inspection.expressions, inspection.sound), (659, 659));
+        assert_eq!(Calculations::of(&project).fields().count(), 400);
+        for located in expressions(&project) {
+            let read = logic::parse(located.text).unwrap();
+            assert_eq!(logic::parse(&read.to_string()).unwrap(), read, "{}", located.text);
+        }
+    }
 }

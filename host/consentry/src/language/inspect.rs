@@ -20,8 +20,11 @@ pub(super) fn inspect(file: &Path, json: bool, out: &mut impl Write) -> miette::
     } else {
         holdings(&project, &inspection, out).into_diagnostic()?;
         surveys(&project, &inspection, out).into_diagnostic()?;
+        let text = std::fs::read(file).into_diagnostic()?;
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
         for trouble in &inspection.troubles {
-            tell(file, trouble, out)?;
+            tell(file, trouble, &lines, out)?;
         }
         let count = inspection.troubles.len();
         let said = match count {
@@ -107,20 +110,24 @@ fn surveys(project: &Project, inspection: &Inspection, out: &mut impl Write) -> 
     writeln!(out)
 }
 
-fn tell(file: &Path, trouble: &Trouble, out: &mut impl Write) -> miette::Result<()> {
-    let line = if trouble.line > 0 {
-        format!("{}:{}", file.display(), trouble.line)
-    } else {
-        file.display().to_string()
-    };
-    if let Some((text, at)) = &trouble.excerpt {
-        let name = format!("{line}, {}", trouble.place);
-        let help = trouble.help.clone().unwrap_or_default();
-        return draw(out, &name, text, &[(at.clone(), trouble.sentence.clone(), help)]);
+/// Draws the text a problem is in: the condition or message, or else the line of the file, unless that
+/// is too long to be looked at.
+fn tell(file: &Path, trouble: &Trouble, lines: &[&str], out: &mut impl Write) -> miette::Result<()> {
+    const LONGEST: usize = 300;
+    let number = if trouble.line > 0 { format!(":{}", trouble.line) } else { String::new() };
+    let place = if trouble.place.is_empty() { String::new() } else { format!(", {}", trouble.place) };
+    let name = format!("{}{number}{place}", file.display());
+    let help = trouble.help.clone().unwrap_or_default();
+    let line = trouble.line.checked_sub(1).and_then(|at| lines.get(at)).copied();
+    let line = line.filter(|line| !line.is_empty() && line.len() <= LONGEST);
+    match (&trouble.excerpt, line) {
+        (Some((text, at)), _) => draw(out, &name, text, &[(at.clone(), trouble.sentence.clone(), help)]),
+        (None, Some(line)) => draw(out, &name, line, &[(0..line.len(), trouble.sentence.clone(), help)]),
+        (None, None) => {
+            let help = if help.is_empty() { help } else { format!("\n  help: {help}") };
+            writeln!(out, "  × {}\n   in {name}{help}", trouble.sentence).into_diagnostic()
+        }
     }
-    let place = if trouble.place.is_empty() { String::new() } else { format!("{}: ", trouble.place) };
-    let help = trouble.help.as_deref().map(|help| format!("; {help}")).unwrap_or_default();
-    writeln!(out, "  × {line}: {place}{}{help}", trouble.sentence).into_diagnostic()
 }
 
 fn as_json(project: &Project, inspection: &Inspection) -> Json {
