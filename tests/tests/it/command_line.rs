@@ -20,11 +20,11 @@ fn consentry() -> Result<PathBuf> {
     Ok(program)
 }
 
-fn run(arguments: &[&str]) -> Result<Output> {
+pub(crate) fn run(arguments: &[&str]) -> Result<Output> {
     Ok(Command::new(consentry()?).args(arguments).output()?)
 }
 
-fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

@@ -6,5 +6,6 @@ mod command_line;
 mod floor;
 mod hostile;
 mod inbox;
+mod language;
 mod load;
 mod road;

@@ -85,7 +85,7 @@ fn holdings(project: &Project, inspection: &Inspection, out: &mut impl Write) ->
     };
     writeln!(out, "purpose: {purpose}{}\n", told("; IRB number: ", &project.irb_number))?;
     for (what, count) in counts(project, inspection) {
-        writeln!(out, "{count:>7} {what}")?;
+        writeln!(out, "{:<34}{count:>6}", format!("{what}:"))?;
     }
     writeln!(out)
 }
