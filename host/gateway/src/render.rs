@@ -7,6 +7,7 @@ use policy::contract::writer::Words;
 use redcap::Record;
 use redcap::logic::Context;
 use redcap::pipe::{LinkKind, pipe};
+use redcap::reference::Surroundings;
 use twilio::SmartEncoding;
 
 use crate::facts::{Known, sensitivity};
@@ -66,7 +67,14 @@ fn fill(known: &Known, template: &str) -> Result<(String, Vec<Filling>, Vec<Stri
     let nobody = Record::new("");
     let record = known.record.as_deref().unwrap_or(&nobody);
     let place = known.place();
+    let surroundings = Surroundings {
+        instrument: known.survey.as_ref().map(|survey| survey.instrument.clone()),
+        as_survey: known.survey.as_ref().map(|_| true),
+        participant_phone: known.phone.as_ref().map(|phone| phone.expose().to_owned()),
+        ..Surroundings::default()
+    };
     let context = Context::new(&known.model, record, &place, known.civil());
+    let context = Context { surroundings: &surroundings, ..context };
     let link = |wanted: &redcap::pipe::LinkRequest| {
         let own = known.survey.as_ref()?;
         let same = wanted.instrument.as_ref().is_none_or(|instrument| *instrument == own.instrument);
@@ -79,8 +87,9 @@ fn fill(known: &Known, template: &str) -> Result<(String, Vec<Filling>, Vec<Stri
             format!("the wording cannot be filled: {}", problem.sentence),
         ));
     }
-    // REDCap would send six underscores. A participant can do nothing with them.
-    if let Some(blank) = piped.filled.iter().find(|filled| filled.blank) {
+    // REDCap would send six underscores. A participant can do nothing with them, unless the author
+    // said that a blank leaves nothing behind.
+    if let Some(blank) = piped.filled.iter().find(|filled| filled.blank && !filled.may_be_blank) {
         return Err(Reason::new(
             "render.blank",
             format!("the field `{}`, which the wording pipes, is blank", blank.field),

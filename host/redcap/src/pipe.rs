@@ -53,6 +53,8 @@ pub struct Filled {
     pub identifier: bool,
     /// Whether nothing went in: there is no value, or it is withheld.
     pub blank: bool,
+    /// Whether the author wrote `:hideunderscore`: then a blank leaves nothing behind, as intended.
+    pub may_be_blank: bool,
 }
 
 /// A reference that could not be filled in.
@@ -208,6 +210,7 @@ fn one(
     if let Some(unknown) = unknown_parameter(reference) {
         return Err(unknown);
     }
+    let may_be_blank = reference.has_param("hideunderscore");
     if reference.has_param("field-label") {
         let label = source.label();
         piped.filled.push(Filled {
@@ -215,6 +218,7 @@ fn one(
             // The question is the project's and tells nothing about whoever answered it.
             identifier: false,
             blank: label.is_empty(),
+            may_be_blank,
         });
         return Ok(or_blank(label.to_owned(), reference));
     }
@@ -224,7 +228,8 @@ fn one(
     let identifier = matches!(source, Source::Field(field) if field.identifier);
     let text = source.shown(reference, context)?;
     let text = if withhold && identifier { String::new() } else { text };
-    piped.filled.push(Filled { field: reference.name.clone(), identifier, blank: text.is_empty() });
+    let (field, blank) = (reference.name.clone(), text.is_empty());
+    piped.filled.push(Filled { field, identifier, blank, may_be_blank });
     Ok(or_blank(text, reference))
 }
 
@@ -257,7 +262,8 @@ fn smart_variable(
         SmartVariable::named(&reference.name).is_some_and(SmartVariable::identifies)
     };
     let field = if is_id { &project.record_id_field } else { &reference.name };
-    let filled = |blank| Filled { field: field.clone(), identifier, blank };
+    let may_be_blank = reference.has_param("hideunderscore");
+    let filled = |blank| Filled { field: field.clone(), identifier, blank, may_be_blank };
     // What is withheld need not be known.
     if withhold && identifier {
         piped.filled.push(filled(true));
@@ -823,7 +829,12 @@ mod tests {
         let template = "[first_name] [email] [age] [record-name] [survey-url] [survey-access-code:entry] \
                         [project-title] [previous-event-label] [user-email] [survey-participant-phone]";
         let piped = check(template, "first_name=Ann; age=41; @user=jdoe, Jane Doe, jane@x.org; @phone=+1555");
-        let filled = |field: &str, identifier, blank| Filled { field: field.into(), identifier, blank };
+        let filled = |field: &str, identifier, blank| Filled {
+            field: field.into(),
+            identifier,
+            blank,
+            may_be_blank: false,
+        };
         assert_eq!(
             piped.filled,
             [
