@@ -30,7 +30,7 @@ pub use parse::{Mistake, parse};
 pub use step::{Operand, Operator, Step};
 pub use value::{Value, format_number};
 
-pub(crate) use moment::add_to_moment;
+pub(crate) use moment::{add_to_moment, unit_seconds};
 pub(crate) use value::same as is_same_number;
 
 /// A condition or formula that was understood.

@@ -8,6 +8,7 @@
 
 use jiff::civil::DateTime;
 
+use crate::logic::unit_seconds;
 use crate::project::{Event, Project, Survey};
 use crate::record::{Place, SurveyTimestamp};
 use crate::reference::{Context, EventStep, Group, Instance, Reference, Server, User};
@@ -534,7 +535,7 @@ impl<'a> Asked<'a> {
         let (survey, rest) = self.survey()?;
         let (unit, rest) = rest.split_first().map_or(("s", rest), |(unit, rest)| (*unit, rest));
         self.no_more(rest)?;
-        let seconds_each = seconds_in(unit).ok_or_else(|| {
+        let seconds_each = unit_seconds(unit).ok_or_else(|| {
             Resolved::Wrong(format!("`{unit}` is not a unit of time; `y`, `M`, `d`, `h`, `m` and `s` are"))
         })?;
         let blank = Ok(Resolved::Text(String::new()));
@@ -641,21 +642,7 @@ fn no_form(project: &Project, form: &str) -> String {
 }
 
 fn is_unit(word: &str) -> bool {
-    seconds_in(word).is_some()
-}
-
-/// The lengths that `datediff` works with.
-fn seconds_in(unit: &str) -> Option<f64> {
-    const DAY: f64 = 86_400.0;
-    Some(match unit {
-        "y" => 365.2425 * DAY,
-        "M" => 30.44 * DAY,
-        "d" => DAY,
-        "h" => 3_600.0,
-        "m" => 60.0,
-        "s" => 1.0,
-        _ => return None,
-    })
+    unit_seconds(word).is_some()
 }
 
 fn civil(at: &str) -> Option<DateTime> {

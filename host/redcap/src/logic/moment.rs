@@ -83,7 +83,7 @@ fn clock(text: &str) -> Option<Time> {
 
 /// The seconds of a unit: a year is 365.2425 days and a month 30.44, as real servers count them.
 /// `M` is months and `m` minutes; the case of the others does not matter.
-pub(super) fn unit_seconds(unit: &str) -> Option<f64> {
+pub(crate) fn unit_seconds(unit: &str) -> Option<f64> {
     Some(match unit.trim() {
         "y" | "Y" => 365.2425 * 86_400.0,
         "M" => 30.44 * 86_400.0,
