@@ -358,19 +358,33 @@ fn texts(project: &Project) -> Vec<Shown<'_>> {
 
 fn texts_of(field: &Field) -> Vec<Shown<'_>> {
     let mut found = Vec::new();
-    let label = field.label_html.as_ref().map_or((&field.label, false), |html| (html, true));
-    for (what, text, html) in [
-        ("label", Some(label.0), label.1),
-        ("note", field.note.as_ref(), false),
-        ("section header", field.section_header.as_ref(), true),
-    ] {
-        if let Some(text) = text {
-            let place = format!("the {what} of `{}`", field.name);
-            found.push(Shown { line: field.line, place, text, html, event: None });
+    let mut add = |what: &str, text, html| {
+        let place = format!("the {what} of `{}`", field.name);
+        found.push(Shown { line: field.line, place, text, html, event: None });
+    };
+    match &field.label_html {
+        Some(html) => add("label", html.as_str(), true),
+        None => add("label", field.label.as_str(), false),
+    }
+    if let Some(note) = &field.note {
+        add("note", note, false);
+    }
+    if let Some(header) = &field.section_header {
+        add("section header", header, true);
+    }
+    for choice in &field.choices {
+        add(&format!("choice `{}`", choice.code), &choice.label, true);
+    }
+    if let Some(annotation) = &field.annotation {
+        for tag in field.tags().iter().filter(|tag| FILLING.contains(&tag.name.as_str())) {
+            add(&format!("`{}`", tag.name), &annotation[tag.argument_at.clone()], false);
         }
     }
     found
 }
+
+/// The action tags whose text is piped.
+const FILLING: [&str; 4] = ["@DEFAULT", "@SETVALUE", "@PREFILL", "@PLACEHOLDER"];
 
 /// Surroundings that know everything a caller can know, so that only the project is to blame.
 fn everything_told() -> Surroundings {
