@@ -93,6 +93,14 @@ pub struct Comparison {
     pub depends_on_time: bool,
 }
 
+/// What a record's stored values are beside the computed ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compared {
+    pub values: Vec<Comparison>,
+    /// How many blanks were left out, because a server need not have computed them.
+    pub passed_over: usize,
+}
+
 impl std::fmt::Debug for Comparison {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Comparison")
@@ -171,14 +179,15 @@ impl Calculations {
     /// a server need not have computed: where a form holds nothing but calculations, and where nothing
     /// that the formula refers to has a value.
     #[must_use]
-    pub fn compare(&self, project: &Project, record: &Record, now: DateTime) -> Vec<Comparison> {
+    pub fn compare(&self, project: &Project, record: &Record, now: DateTime) -> Compared {
         let calculated: BTreeSet<&str> = self.fields().collect();
         let sheets = self.sheets(project, record, &|field| !calculated.contains(field));
-        let mut compared = Vec::new();
+        let mut compared = Compared::default();
         for calculation in &self.ordered {
             for (place, begun) in sheets.get(calculation.instrument.as_str()).into_iter().flatten() {
                 let stored = record.get(&calculation.field, place).unwrap_or_default().to_owned();
                 if stored.is_empty() && !begun {
+                    compared.passed_over += 1;
                     continue;
                 }
                 let context = Context::new(project, record, place, now);
@@ -186,9 +195,10 @@ impl Calculations {
                 // A server computes when something a formula is built on is saved, so what was only
                 // imported may never have been computed.
                 if stored.is_empty() && !computed.is_empty() && !calculation.formula.has_input(&context) {
+                    compared.passed_over += 1;
                     continue;
                 }
-                compared.push(Comparison {
+                compared.values.push(Comparison {
                     field: calculation.field.clone(),
                     equal: is_same(&stored, &computed),
                     depends_on_time: calculation.formula.depends_on_time(),
@@ -627,6 +637,7 @@ mod tests {
         let compared = |values: &str| {
             calculations
                 .compare(&project, &record(values), NOW.parse().unwrap())
+                .values
                 .into_iter()
                 .map(|c| format!("{} {} {} {}", c.field, c.stored, c.computed, c.equal))
                 .collect::<Vec<_>>()

@@ -338,14 +338,19 @@ impl Columns {
         if columns.at[KIND].is_none() && columns.at[LABEL].is_none() {
             return None;
         }
-        for (column, (name, _)) in COLUMNS.iter().enumerate() {
-            // Dictionaries from before annotations have 17 columns.
-            if columns.at[column].is_none() && column != ANNOTATION {
-                problems.push(
-                    Problem::new(line, format!("the column `{name}` is missing and was read as blank"))
-                        .with_help("download the data dictionary from REDCap once more"),
-                );
-            }
+        // Dictionaries from before annotations have 17 columns.
+        let missing: Vec<String> = COLUMNS
+            .iter()
+            .enumerate()
+            .filter(|(column, _)| columns.at[*column].is_none() && *column != ANNOTATION)
+            .map(|(_, (name, _))| format!("`{name}`"))
+            .collect();
+        if !missing.is_empty() {
+            let (what, were) = if missing.len() == 1 { ("column", "is") } else { ("columns", "are") };
+            let sentence = format!("the {what} {} {were} missing and read as blank", missing.join(", "));
+            problems.push(
+                Problem::new(line, sentence).with_help("download the data dictionary from REDCap once more"),
+            );
         }
         Some(columns)
     }
@@ -819,10 +824,12 @@ mod tests {
             "field_label,form_name,field_type,field_name,mine,\nID,a,text,record_id,x,\nAge,a,text,age,y,z\n";
         let (project, problems) = read(text);
         assert_eq!(project.field("age").map(|field| field.label.as_str()), Some("Age"));
-        let missing = problems.iter().filter(|problem| problem.ends_with("is missing and was read as blank"));
-        assert_eq!(missing.count(), 13);
+        assert!(
+            problems[0].ends_with("are missing and read as blank")
+                && problems[0].contains("`Section Header`")
+        );
         assert_eq!(
-            problems[13..],
+            problems[1..],
             [
                 "line 2: the column `mine` is not known, so what is in it was left out",
                 "line 3: column 6 has no name, so what is in it was left out"

@@ -299,13 +299,29 @@ impl Inspecting<'_> {
             let place = event.map(Place::at).unwrap_or_default();
             let now = DateTime::constant(2000, 1, 1, 0, 0, 0, 0);
             let context = Context::new(project, &record, &place, now);
+            let surroundings =
+                Surroundings { instrument: text.instrument.map(str::to_owned), ..surroundings.clone() };
             let context = Context { surroundings: &surroundings, ..context };
             let plain = if text.html { html_to_text(text.text) } else { text.text.to_owned() };
             for problem in pipe(&plain, &context, &|_| Some(String::new())).problems {
+                let at = &plain[problem.at.clone()];
+                // A data dictionary does not say which forms are surveys.
+                let is_unknown = project.surveys.is_empty() && at.contains("[survey-");
+                let is_at_home = text.on_form && is_at_home(at, &problem.sentence);
+                if is_unknown || is_at_home {
+                    continue;
+                }
                 self.within(text.line, &text.place, (&problem.sentence, ""), &plain, problem.at);
             }
         }
     }
+}
+
+/// Whether something is no mistake on a form: `{field}` puts an input box there, and brackets stand
+/// around much that was never meant as a field. What looks like a name is.
+fn is_at_home(text: &str, sentence: &str) -> bool {
+    let looks_like_a_name = text.contains('_') || text.contains(|c: char| c.is_ascii_digit());
+    text.starts_with('{') || !(sentence.contains("did you mean") || looks_like_a_name)
 }
 
 /// A text that participants or staff are shown.
@@ -315,6 +331,10 @@ struct Shown<'a> {
     text: &'a str,
     html: bool,
     event: Option<&'a str>,
+    /// The form it belongs to.
+    instrument: Option<&'a str>,
+    /// Whether it is a part of a form, and not of a message.
+    on_form: bool,
 }
 
 fn texts(project: &Project) -> Vec<Shown<'_>> {
@@ -330,7 +350,16 @@ fn texts(project: &Project) -> Vec<Shown<'_>> {
             ("completion text", &survey.acknowledgement),
         ] {
             let place = format!("the {what} of the survey `{name}`");
-            found.push(Shown { line: survey.line, place, text, html: true, event: None });
+            let (event, instrument) = (None, Some(name.as_str()));
+            found.push(Shown {
+                line: survey.line,
+                place,
+                text,
+                html: true,
+                event,
+                instrument,
+                on_form: true,
+            });
         }
     }
     for invitation in &project.invitations {
@@ -338,7 +367,8 @@ fn texts(project: &Project) -> Vec<Shown<'_>> {
             [("subject", &invitation.subject, false), ("text", &invitation.content, true)]
         {
             let place = format!("the {what} of the invitation to `{}`", invitation.instrument);
-            found.push(Shown { line: invitation.line, place, text, html, event: Some(&invitation.event) });
+            let (event, instrument) = (Some(invitation.event.as_str()), Some(invitation.instrument.as_str()));
+            found.push(Shown { line: invitation.line, place, text, html, event, instrument, on_form: false });
         }
     }
     for alert in &project.alerts {
@@ -349,7 +379,8 @@ fn texts(project: &Project) -> Vec<Shown<'_>> {
             ("recipients", &alert.email_to, false),
         ] {
             let place = format!("the {what} of alert #{}", alert.number);
-            found.push(Shown { line: alert.line, place, text, html, event: alert.event.as_deref() });
+            let (event, instrument) = (alert.event.as_deref(), alert.instrument.as_deref());
+            found.push(Shown { line: alert.line, place, text, html, event, instrument, on_form: false });
         }
     }
     found.retain(|shown| !shown.text.is_empty());
@@ -360,7 +391,8 @@ fn texts_of(field: &Field) -> Vec<Shown<'_>> {
     let mut found = Vec::new();
     let mut add = |what: &str, text, html| {
         let place = format!("the {what} of `{}`", field.name);
-        found.push(Shown { line: field.line, place, text, html, event: None });
+        let instrument = Some(field.instrument.as_str());
+        found.push(Shown { line: field.line, place, text, html, event: None, instrument, on_form: true });
     };
     match &field.label_html {
         Some(html) => add("label", html.as_str(), true),

@@ -132,6 +132,10 @@ impl Reference {
     #[must_use]
     pub fn read(text: &str) -> Option<(Self, usize)> {
         let (first, mut taken) = Bracket::read(text)?;
+        // Names begin with a letter, so `[1]` is a footnote.
+        if !first.name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            return None;
+        }
         let second = Bracket::read(&text[taken..]);
         let Some((second, second_len)) = second else {
             return Some((first.into_reference(None, None), taken));
@@ -363,11 +367,13 @@ impl<'a> Context<'a> {
         }
         let last = || self.record.last_instance(event, spot.instrument);
         let here = self.place.spot();
-        // From outside the repeats, a field that is named without an instance is the first one.
-        let current =
-            if (here.event, here.instrument) == (event, spot.instrument) { here.instance } else { 1 };
+        // `[current-instance]` and its neighbours count from the repeat at hand, whatever repeats there.
+        let current = here.instance;
         let instance = match reference.instance {
-            None | Some(Instance::Current) => current,
+            None if (here.event, here.instrument) == (event, spot.instrument) => current,
+            // From outside the repeats, a field that is named without an instance is the first one.
+            None => 1,
+            Some(Instance::Current) => current,
             Some(Instance::Number(number)) => number,
             Some(Instance::Previous) => current.checked_sub(1).filter(|&n| n > 0)?,
             Some(Instance::Next) => current.checked_add(1)?,

@@ -263,7 +263,7 @@ static VARIABLES: &[SmartVariable] = {
         variable(EVENT, "arm-number", "", "The number of the arm.", M::ArmNumber),
         variable(EVENT, "arm-label", "", "The arm, as it is called on the screen.", M::ArmLabel),
 
-        variable(REPEAT, "current-instance", "", "The number of the repeat at hand; 1 outside repeats.", M::Instance(Instance::Current)),
+        variable(REPEAT, "current-instance", "", "The number of the repeat at hand; blank outside repeats.", M::Instance(Instance::Current)),
         variable(REPEAT, "previous-instance", "", "The number of the repeat before; blank at the first one.", M::Instance(Instance::Previous)),
         variable(REPEAT, "next-instance", "", "The number after that of the repeat at hand, whether or not there is one.", M::Instance(Instance::Next)),
         variable(REPEAT, "first-instance", "", "The lowest number among the repeats.", M::Instance(Instance::First)),
@@ -564,6 +564,9 @@ impl<'a> Asked<'a> {
 
     fn instance(&self, instance: Instance) -> String {
         let place = self.context.place;
+        if place.instrument.is_none() && !self.context.project.event_repeats(place.event_name()) {
+            return String::new();
+        }
         let current = place.instance.max(1);
         let last = || self.context.record.last_instance(place.event_name(), place.instrument.as_deref());
         let number = match instance {

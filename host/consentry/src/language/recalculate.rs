@@ -24,17 +24,17 @@ pub(super) fn recalculate(
     };
     let now = moment(now)?;
     let calculations = Calculations::of(&project);
-    let compared: Vec<(&str, Comparison)> = project
-        .records
-        .iter()
-        .flat_map(|record| {
-            let compared = calculations.compare(&project, record, now);
-            compared.into_iter().map(|comparison| (record.id.as_str(), comparison))
-        })
-        .collect();
-    let different = compared.iter().filter(|(_, comparison)| !comparison.equal).count();
-    let over_time =
-        compared.iter().filter(|(_, comparison)| !comparison.equal && comparison.depends_on_time).count();
+    let mut passed_over = 0;
+    let mut compared: Vec<(&str, Comparison)> = Vec::new();
+    for record in &project.records {
+        let found = calculations.compare(&project, record, now);
+        passed_over += found.passed_over;
+        compared.extend(found.values.into_iter().map(|value| (record.id.as_str(), value)));
+    }
+    // What depends on the time was computed when its record was last saved, and nobody knows when.
+    let different = compared.iter().filter(|(_, value)| !value.equal && !value.depends_on_time).count();
+    let over_time = compared.iter().filter(|(_, value)| !value.equal && value.depends_on_time).count();
+    let equal = compared.len() - different - over_time;
     if json {
         let value = |(record, comparison): &(&str, Comparison)| {
             json!({
@@ -64,9 +64,10 @@ pub(super) fn recalculate(
             "records": project.records.len(),
             "calculated_fields": calculations.fields().count(),
             "values": compared.iter().map(value).collect::<Vec<_>>(),
-            "equal": compared.len() - different,
+            "equal": equal,
             "different": different,
-            "different_and_dependent_on_time": over_time,
+            "different_as_time_passed": over_time,
+            "blank_and_never_computed": passed_over,
             "problems": problems.collect::<Vec<_>>(),
         });
         print_json(out, &answer)?;
@@ -80,7 +81,7 @@ pub(super) fn recalculate(
             let verdict = match (comparison.equal, comparison.depends_on_time) {
                 (true, _) => "equal",
                 (false, false) => "DIFFERENT",
-                (false, true) => "DIFFERENT, and depends on the time",
+                (false, true) => "different, as it depends on the time",
             };
             writeln!(
                 out,
@@ -101,12 +102,12 @@ pub(super) fn recalculate(
         }
         writeln!(
             out,
-            "{} values of {} calculated fields in {} records at {}: {} equal, {different} different, of which {over_time} depend on the time",
+            "{} values of {} calculated fields in {} records at {}: {equal} equal, {different} different, \
+             {over_time} different as time passed; {passed_over} blanks that nothing called for",
             compared.len(),
             calculations.fields().count(),
             project.records.len(),
             now.strftime("%Y-%m-%d %H:%M:%S"),
-            compared.len() - different,
         )
         .into_diagnostic()?;
     }

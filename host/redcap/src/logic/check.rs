@@ -3,7 +3,7 @@
 
 use super::Expression;
 use super::function::{Function, Kind};
-use super::moment::{Order, moment, unit_seconds};
+use super::moment::{Order, moment, unit_seconds, unordered};
 use super::step::{Operator, Step};
 use super::value::parse_number;
 use crate::project::{CLASSIC_EVENT, Field, FieldKind, Project};
@@ -301,7 +301,8 @@ impl<'a> Checking<'a> {
             Kind::Moment if ["today", "now"].iter().any(|word| literal.eq_ignore_ascii_case(word)) => {
                 "in quotation marks it is a word: write `today`, or use `datediff`"
             }
-            Kind::Moment if any_moment(&literal).is_none() => {
+            // A part of a date orders as a text does.
+            Kind::Moment if any_moment(&literal).is_none() && (equality || !is_partial(&literal)) => {
                 "compare with a date as it is stored, as in `'2026-12-31'`"
             }
             _ => return,
@@ -342,7 +343,7 @@ impl<'a> Checking<'a> {
             }
         }
         if function == Function::DateDiff {
-            self.date_difference(&arguments[2..]);
+            self.date_difference(arguments);
         }
     }
 
@@ -387,8 +388,24 @@ impl<'a> Checking<'a> {
         }
     }
 
-    fn date_difference(&mut self, rest: &[Part<'_>]) {
-        let [unit, rest @ ..] = rest else { return };
+    fn date_difference(&mut self, arguments: &[Part<'_>]) {
+        let [from, until, unit, rest @ ..] = arguments else { return };
+        let ordered =
+            rest.iter().any(|part| matches!(part.is, Is::Text(text) if Order::named(text).is_some()));
+        for part in [from, until] {
+            let now = jiff::civil::DateTime::default();
+            if let Is::Text(text) = part.is
+                && !ordered
+                && any_moment(text).is_some()
+                && moment(text, Order::Ymd, now).or_else(|| unordered(text, now)).is_none()
+            {
+                self.find(
+                    &part.at,
+                    "this date can be read in two ways, so that `datediff` is always blank",
+                    "write it year first, or say the order with `'dmy'` or `'mdy'` behind the unit",
+                );
+            }
+        }
         if let Is::Text(text) = unit.is
             && unit_seconds(text).is_none()
         {
@@ -421,6 +438,11 @@ fn kind_of(field: &Field) -> Kind {
         FieldKind::Text if validation.starts_with("date") || validation.starts_with("time") => Kind::Moment,
         _ => Kind::Any,
     }
+}
+
+/// The beginning of a date, year first.
+fn is_partial(text: &str) -> bool {
+    text.len() >= 4 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
 }
 
 fn any_moment(text: &str) -> Option<jiff::civil::DateTime> {
@@ -478,7 +500,7 @@ mod tests {
             "datediff([visit], 'today', 'd', 'dmy', true) > -3",
             "[systolic][2] > 140 and [baseline_arm_1][systolic][last-instance] = ''",
             "[entry_complete] = '2' and [record_id] <> ''",
-            "[first_name] > '' and [visit] > '2026-01-01' and round([age] / 2, 1) > 3",
+            "[visit] > '2020' and datediff('20-09-2021', [visit], 'd', true) >= 0 and [first_name] > '' and [visit] > '2026-01-01' and round([age] / 2, 1) > 3",
             "[survey-date-completed:entry] <> '' and [previous-event-name][age] = 3",
         ] {
             assert_eq!(found(text), Vec::<String>::new(), "{text}");
@@ -517,6 +539,10 @@ mod tests {
             ),
             ("round('x')", "'x': this is no number, so that what `round` makes of it is always blank"),
             ("datediff([age], 'today', 'd')", "[age]: this is no date, so that `datediff` is always blank"),
+            (
+                "datediff('05-09-2021', [visit], 'd')",
+                "'05-09-2021': this date can be read in two ways, so that `datediff` is always blank",
+            ),
             ("datediff([visit], 'today', 'w')", "'w': `w` is no unit, so that `datediff` is always blank"),
             (
                 "datediff([visit], 'today', 'd', 'abc')",

@@ -10,7 +10,7 @@ use jiff::civil::{Date, DateTime};
 
 use super::Expression;
 use super::function::Function;
-use super::moment::{Order, age, moment, unit_seconds};
+use super::moment::{Order, age, moment, unit_seconds, unordered};
 use super::step::{Operand, Operator, Step};
 use super::value::{Value, order_of_digits, parse_number, same, significant};
 use crate::project::FieldKind;
@@ -263,8 +263,8 @@ fn call<'a>(function: Function, values: &[Value<'a>], context: &Context<'a>) -> 
             // 1 is ten times 0.1, although no binary fraction is a tenth.
             if significant(left / right, 15).fract() == 0.0 { 0.0 } else { left % right }
         })),
-        // The one documentation that says what `sum` makes of blanks only says 0.
-        Function::Sum => Value::of_number(total().unwrap_or(0.0)),
+        // One documentation says that `sum` makes 0 of blanks only; a server stored a blank.
+        Function::Sum => number(total()),
         Function::Mean => number(total().map(|sum| sum / numbers().count() as f64)),
         Function::Median => number(median(numbers().collect())),
         Function::Min => number(numbers().reduce(f64::min)),
@@ -387,10 +387,15 @@ fn date_difference(values: &[Value<'_>], context: &Context<'_>) -> Option<f64> {
     let [first, second, unit, rest @ ..] = values else { return None };
     // The fourth argument is a date format or already the sign flag.
     let signed = rest.iter().any(is_flag);
-    let order = rest.iter().find_map(|order| Order::named(&order.text())).unwrap_or(Order::Ymd);
+    let order = rest.iter().find_map(|order| Order::named(&order.text()));
     let unit = unit_seconds(&unit.text())?;
-    let from = at(first, order, context)?;
-    let until = at(second, order, context)?;
+    // Without an order, a date that is not year first is read if it can be read in one way only.
+    let at = |value: &Value<'_>| match (value, order) {
+        (Value::Text(text), None) => at(value, Order::Ymd, context).or_else(|| unordered(text, context.now)),
+        (value, order) => at(value, order.unwrap_or(Order::Ymd), context),
+    };
+    let from = at(first)?;
+    let until = at(second)?;
     let seconds = until.duration_since(from).as_secs_f64();
     Some(if signed { seconds } else { seconds.abs() } / unit)
 }

@@ -126,7 +126,7 @@ pub const FUNCTIONS: &[Signature] = functions! {
         "the logarithm, to the base e if none is given; blank for zero and below";
     Mod "mod(dividend, divisor)" 2..=2 [Number Number] -> Number:
         "what a division leaves, with the sign of the dividend; blank if the divisor is 0";
-    Sum "sum(number, …)" 1..=MANY [Number] -> Number: "the sum of what is not blank; 0 if all are";
+    Sum "sum(number, …)" 1..=MANY [Number] -> Number: "the sum of what is not blank";
     Mean "mean(number, …)" 1..=MANY [Number] -> Number: "the mean of what is not blank";
     Median "median(number, …)" 1..=MANY [Number] -> Number: "the median of what is not blank";
     Min "min(number, …)" 1..=MANY [Number] -> Number: "the least of what is not blank";

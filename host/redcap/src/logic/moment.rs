@@ -44,6 +44,15 @@ pub(super) fn moment(text: &str, order: Order, now: DateTime) -> Option<DateTime
     Some(self::date(date, order)?.to_datetime(time))
 }
 
+/// The moment of a text whose order nobody told, if there is one order only in which it is a date.
+pub(super) fn unordered(text: &str, now: DateTime) -> Option<DateTime> {
+    match (moment(text, Order::Dmy, now), moment(text, Order::Mdy, now)) {
+        (Some(one), None) | (None, Some(one)) => Some(one),
+        (Some(one), Some(other)) => (one == other).then_some(one),
+        (None, None) => None,
+    }
+}
+
 pub(super) fn date(text: &str, order: Order) -> Option<Date> {
     let mut parts = text.split(['-', '/']);
     let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);

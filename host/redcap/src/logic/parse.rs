@@ -120,6 +120,8 @@ enum Open {
     Negative(Span),
     Plus,
     Not(Span),
+    /// As [`Self::Not`], but for the next value only: `!` binds as in the languages it comes from.
+    Bang(Span),
     /// An operator whose right side is being read; for `and` and `or`, where [`Step::Decided`] stands.
     Infix(Operator, Span, Option<usize>),
 }
@@ -231,6 +233,7 @@ impl<'a> Parser<'a> {
                     return;
                 }
                 Token::Word(word) if word == "not" => self.open.push(Open::Not(span)),
+                Token::Bang => self.open.push(Open::Bang(span)),
                 Token::Word(word) if self.peek() == Some(&Token::Open) && operator(token).is_none() => {
                     self.at += 1;
                     if self.call(word, span) {
@@ -380,7 +383,7 @@ impl<'a> Parser<'a> {
         while let Some(open) = self.open.last() {
             let tightness = match open {
                 Open::Paren(_) | Open::Call(_) => return,
-                Open::Negative(_) | Open::Plus => NEGATIVE,
+                Open::Negative(_) | Open::Plus | Open::Bang(_) => NEGATIVE,
                 Open::Not(_) => NOT,
                 Open::Infix(operator, ..) => operator.binding(),
             };
@@ -391,7 +394,7 @@ impl<'a> Parser<'a> {
                 Some(Open::Negative(span)) => {
                     self.step(Step::Negative, span);
                 }
-                Some(Open::Not(span)) => {
+                Some(Open::Not(span) | Open::Bang(span)) => {
                     self.step(Step::Not, span);
                 }
                 Some(Open::Infix(operator, span, decided)) => {
@@ -574,6 +577,7 @@ mod tests {
             "[name] = 'O\\'Neill'",
             "datediff([a], \"today\", \"d\", \"mdy\", true)",
             "-[a] + +2 - -3",
+            "!([a] = 1) and !contains([b], 'x')",
             "\u{a0}[a]\u{200b} = .5",
         ] {
             assert!(parse(text).is_ok(), "{text}: {:?}", parse(text));
