@@ -132,8 +132,8 @@ impl Reference {
     #[must_use]
     pub fn read(text: &str) -> Option<(Self, usize)> {
         let (first, mut taken) = Bracket::read(text)?;
-        // Names begin with a letter, so `[1]` is a footnote.
-        if !first.name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        // Names of fields begin with a letter, so `[1]` is a footnote; those of events need not.
+        if !first.name.starts_with(|c: char| c.is_ascii_alphabetic()) && !first.is_event() {
             return None;
         }
         let second = Bracket::read(&text[taken..]);
@@ -453,6 +453,8 @@ mod tests {
             (Some("event-name".into()), "age".into(), Some(Instance::Last), 32)
         );
         assert_eq!(read("[first][last]"), (None, "first".into(), None, 7));
+        assert_eq!(read("[1_week_arm_1][age]"), (Some("1_week_arm_1".into()), "age".into(), None, 19));
+        assert_eq!(read("[cy_arm_1b][age]"), (Some("cy_arm_1b".into()), "age".into(), None, 16));
     }
 
     #[test]
@@ -460,7 +462,7 @@ mod tests {
         let (reference, _) = Reference::read("[x(N02BA):value]").unwrap();
         assert_eq!(reference.code.as_deref(), Some("N02BA"));
         assert!(reference.has_param("value"));
-        for prose in ["[see below]", "[", "[]", "[a", "[a\n]", "[--]", "[ä]"] {
+        for prose in ["[see below]", "[", "[]", "[a", "[a\n]", "[--]", "[ä]", "[1]"] {
             assert!(Reference::read(prose).is_none(), "{prose}");
         }
     }
