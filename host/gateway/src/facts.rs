@@ -165,6 +165,10 @@ impl Known {
         })?;
         let place = Place { event: Some(event), instrument: self.place().instrument, instance };
         let context = Context::new(&self.model, record, &place, self.civil());
+        if let Some((reference, what)) = logic::untold(&expression, &context) {
+            let sentence = format!("`{reference}` needs to know {what}, which REDCap does not tell");
+            return Err(asked::Error::BadLogic(asked::Mistake { at: 0, sentence }));
+        }
         Ok(match logic::evaluate(&expression, &context) {
             logic::Value::Blank => asked::LogicValue::Blank,
             logic::Value::Number(number) | logic::Value::Stored(number, _) => {

@@ -1,7 +1,9 @@
 //! What of a project's settings does not exist in REDCap. It would otherwise do nothing, for ever, without a
 //! word: an invitation to a misspelt survey is never due.
 
-use redcap::logic::{self, Standing};
+use jiff::civil::DateTime;
+use redcap::logic::{self, Context, Standing};
+use redcap::{Place, Record};
 
 use crate::project::Project;
 
@@ -21,6 +23,15 @@ pub(crate) fn mistakes(project: &Project, model: &redcap::Project) -> Vec<String
         }
         let Ok(condition) = logic::parse(&rule.when) else { continue };
         let standing = Standing { event: rule.event.as_deref().filter(|event| model.event(event).is_some()) };
+        // A condition is evaluated with what REDCap's API tells, and that is not everything.
+        let (nobody, place) = (Record::new(""), standing.event.map(Place::at).unwrap_or_default());
+        let context = Context::new(model, &nobody, &place, DateTime::default());
+        if let Some((reference, what)) = logic::untold(&condition, &context) {
+            found.push(format!(
+                "the condition of the invitation `{id}` says `{reference}`, which needs to know {what}; REDCap \
+                 does not tell it, so that nobody is invited; use a field instead"
+            ));
+        }
         for finding in logic::check(&condition, model, standing) {
             let text = &rule.when[finding.at];
             found.push(format!(

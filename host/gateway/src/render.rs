@@ -7,7 +7,7 @@ use policy::contract::writer::Words;
 use redcap::Record;
 use redcap::logic::Context;
 use redcap::pipe::{LinkKind, pipe};
-use redcap::reference::Surroundings;
+use redcap::reference::{Instance, Surroundings};
 use twilio::SmartEncoding;
 
 use crate::facts::{Known, sensitivity};
@@ -77,7 +77,15 @@ fn fill(known: &Known, template: &str) -> Result<(String, Vec<Filling>, Vec<Stri
     let context = Context { surroundings: &surroundings, ..context };
     let link = |wanted: &redcap::pipe::LinkRequest| {
         let own = known.survey.as_ref()?;
-        let same = wanted.instrument.as_ref().is_none_or(|instrument| *instrument == own.instrument);
+        // A link to another survey, event or repeat is another link, and not this one.
+        let event = own.event.as_deref().unwrap_or(redcap::project::CLASSIC_EVENT);
+        let same = wanted.instrument.as_ref().is_none_or(|instrument| *instrument == own.instrument)
+            && wanted.event == event
+            && match wanted.instance {
+                None | Some(Instance::Current) => true,
+                Some(Instance::Number(number)) => number == own.instance,
+                Some(_) => false,
+            };
         (wanted.kind == LinkKind::Survey && same).then(|| known.survey_link.clone()).flatten()
     };
     let piped = pipe(template, &context, &link);

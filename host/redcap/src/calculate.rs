@@ -13,14 +13,14 @@ use jiff::civil::DateTime;
 use crate::logic::{Expression, Mistake, Value, add_to_moment, evaluate, format_number, parse};
 use crate::project::{Field, FieldKind, Project};
 use crate::record::{Place, Record, columns};
-use crate::reference::Context;
+use crate::reference::{Context, Instance, Reference};
 
 /// The calculations of a project, in the order in which they are worked out.
 #[derive(Debug, Default)]
 pub struct Calculations {
     ordered: Vec<Calculation>,
-    /// Whether one of them looks at another event or instance of something that looks back.
-    circular_over_time: bool,
+    /// How many of them look at another event or instance of something that looks back.
+    circular_over_places: usize,
     pub problems: Vec<CalculationProblem>,
 }
 
@@ -80,6 +80,17 @@ impl std::fmt::Debug for Change {
     }
 }
 
+/// What a recalculation did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recalculated {
+    pub changes: Vec<Change>,
+    /// Fields that change each other for ever, and so were left alone.
+    pub unsettled: Vec<String>,
+}
+
+/// More passes than this settle nothing that fewer do not.
+const MOST_PASSES: usize = 1_000;
+
 /// A stored value beside the one that comes out here.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Comparison {
@@ -128,13 +139,18 @@ impl Calculations {
                 Err(mistakes) => problems.extend(mistakes),
             }
         }
-        let (order, circular_over_time, cycles) = order(&found);
+        let Ordered { order, circular_over_places, cycles, stuck } = order(project, &found);
         for cycle in cycles {
             problems.push(circular(project, &found, &cycle));
         }
+        for (field, input) in stuck {
+            let (field, input) = (&found[field].field, &found[input].field);
+            let sentence = format!("`{field}` is built on `{input}`, which is built on itself");
+            problems.push(problem_of(project, field, sentence, format!("break the circle of `{input}`")));
+        }
         let mut found: Vec<Option<Calculation>> = found.into_iter().map(Some).collect();
         let ordered = order.into_iter().filter_map(|at| found[at].take()).collect();
-        Self { ordered, circular_over_time, problems }
+        Self { ordered, circular_over_places, problems }
     }
 
     /// The names of the calculated fields, each after those it is built on.
@@ -144,13 +160,18 @@ impl Calculations {
 
     /// Computes every calculation whose form was begun or of which something is filled in, and stores
     /// what changed.
-    pub fn recalculate(&self, project: &Project, record: &mut Record, now: DateTime) -> Vec<Change> {
+    ///
+    /// What does not settle, because fields add to each other over events or instances in a circle, keeps
+    /// the value it had.
+    pub fn recalculate(&self, project: &Project, record: &mut Record, now: DateTime) -> Recalculated {
         let mut changes: Vec<Change> = Vec::new();
-        // One pass is enough, unless events build on each other; then each pass settles one more.
-        let passes = if self.circular_over_time { record.places().count() + 1 } else { 1 };
+        // One pass is enough, unless fields look at each other over events or instances: then each pass
+        // settles one more of them at one more place.
+        let passes = 1 + (self.circular_over_places * record.places().count()).min(MOST_PASSES);
         let sheets = self.sheets(project, record, &|_| true);
+        let mut unsettled: BTreeSet<String> = BTreeSet::new();
         for _ in 0..passes {
-            let mut settled = true;
+            unsettled.clear();
             for calculation in &self.ordered {
                 for (place, begun) in sheets.get(calculation.instrument.as_str()).into_iter().flatten() {
                     let context = Context::new(project, record, place, now);
@@ -160,18 +181,25 @@ impl Calculations {
                     let to = calculation.formula.outcome(&context);
                     let from = record.get(&calculation.field, place).unwrap_or_default();
                     if to != from {
-                        settled = false;
                         let (field, from) = (calculation.field.clone(), from.to_owned());
                         record.set(&field, place, &to);
+                        unsettled.insert(field.clone());
                         changes.push(Change { field, place: place.clone(), from, to });
                     }
                 }
             }
-            if settled {
+            if unsettled.is_empty() {
                 break;
             }
         }
-        changes
+        if self.circular_over_places == 0 {
+            unsettled.clear();
+        }
+        for change in changes.iter().rev().filter(|change| unsettled.contains(&change.field)) {
+            record.set(&change.field, &change.place, &change.from);
+        }
+        changes.retain(|change| !unsettled.contains(&change.field));
+        Recalculated { changes, unsettled: unsettled.into_iter().collect() }
     }
 
     /// Each stored value of a calculated field beside the one that comes out of the *stored* values
@@ -243,8 +271,7 @@ fn places(project: &Project, record: &Record, instrument: &str) -> Vec<Place> {
     let mut found = BTreeSet::new();
     for row in record.places() {
         let event = row.event_name();
-        let is_filled_in =
-            project.form_events.iter().any(|pair| pair.event == event && pair.instrument == instrument);
+        let is_filled_in = project.is_designated(event, instrument);
         let here = match &row.instrument {
             // A row of another repeating form says that the event was begun.
             Some(repeating) => repeating == instrument || !project.repeats(event, instrument),
@@ -373,9 +400,18 @@ fn formula(field: &Field) -> Result<Option<Formula>, Vec<CalculationProblem>> {
     Ok(Some(Formula::Date { from: from?, offset: offset?, unit: unit?, clock }))
 }
 
-/// Which calculations are worked out in which order, whether some look at each other over events or
-/// instances, and the circles that cannot be worked out at all.
-fn order(calculations: &[Calculation]) -> (Vec<usize>, bool, Vec<Vec<usize>>) {
+struct Ordered {
+    /// Each after what it is built on.
+    order: Vec<usize>,
+    /// How many look at each other over events or instances.
+    circular_over_places: usize,
+    /// The circles that cannot be worked out at all.
+    cycles: Vec<Vec<usize>>,
+    /// What is in no circle and built on one, with the field that is.
+    stuck: Vec<(usize, usize)>,
+}
+
+fn order(project: &Project, calculations: &[Calculation]) -> Ordered {
     let by_name: HashMap<&str, usize> =
         calculations.iter().enumerate().map(|(at, known)| (known.field.as_str(), at)).collect();
     // What each is built on: here and now, and at another event or instance.
@@ -384,18 +420,29 @@ fn order(calculations: &[Calculation]) -> (Vec<usize>, bool, Vec<Vec<usize>>) {
     for (at, calculation) in calculations.iter().enumerate() {
         for reference in calculation.formula.expressions().into_iter().flat_map(Expression::references) {
             if let Some(&other) = by_name.get(reference.name.as_str()) {
-                let elsewhere = reference.event.is_some() || reference.instance.is_some();
-                let edges = if elsewhere { &mut far } else { &mut near };
+                let edges = if is_here(project, reference) { &mut near } else { &mut far };
                 edges[at].insert(other);
             }
         }
     }
     let all: Vec<BTreeSet<usize>> = near.iter().zip(&far).map(|(near, far)| near | far).collect();
     let everything: Vec<usize> = (0..calculations.len()).collect();
-    let (mut ordered, left) = sorted(&everything, &all);
+    let (mut order, left) = sorted(&everything, &all);
     let (rest, circular) = sorted(&left, &near);
-    ordered.extend(&rest);
-    (ordered, !rest.is_empty(), cycles(&circular, &near))
+    order.extend(&rest);
+    let cycles = cycles(&circular, &near);
+    let in_a_circle: BTreeSet<usize> = cycles.iter().flatten().copied().collect();
+    let stuck = circular.iter().filter(|at| !in_a_circle.contains(*at)).filter_map(|&at| {
+        let input = near[at].iter().find(|input| circular.contains(*input))?;
+        Some((at, *input))
+    });
+    Ordered { order, circular_over_places: rest.len(), stuck: stuck.collect(), cycles }
+}
+
+/// Whether a reference leads to the place at hand, however it says so.
+fn is_here(project: &Project, reference: &Reference) -> bool {
+    let event = reference.event.as_deref().is_none_or(|event| event == "event-name" || !project.longitudinal);
+    event && matches!(reference.instance, None | Some(Instance::Current))
 }
 
 /// Puts each after what it is built on; what is in a circle, or built on one, is left over.
@@ -454,20 +501,18 @@ fn cycles(left: &[usize], built_on: &[BTreeSet<usize>]) -> Vec<Vec<usize>> {
 fn circular(project: &Project, calculations: &[Calculation], cycle: &[usize]) -> CalculationProblem {
     let names: Vec<String> =
         cycle.iter().chain(cycle.first()).map(|&at| format!("`{}`", calculations[at].field)).collect();
-    let field = cycle.first().map(|&at| calculations[at].field.clone()).unwrap_or_default();
-    let text = project
-        .field(&field)
-        .and_then(|field| field.calculation.clone().or_else(|| field.annotation.clone()))
-        .unwrap_or_default();
-    CalculationProblem {
-        mistake: Mistake {
-            at: 0..text.len(),
-            sentence: format!("{} is built on itself: {}", names[0], names.join(", then ")),
-            help: "break the circle: leave one of these references out".to_owned(),
-        },
-        field,
-        text,
-    }
+    let field = cycle.first().map(|&at| calculations[at].field.as_str()).unwrap_or_default();
+    let sentence = format!("{} is built on itself: {}", names[0], names.join(", then "));
+    problem_of(project, field, sentence, "break the circle: leave one of these references out".to_owned())
+}
+
+/// A problem with the whole calculation of a field.
+fn problem_of(project: &Project, field: &str, sentence: String, help: String) -> CalculationProblem {
+    let known = project.field(field);
+    let text = known.and_then(|field| field.calculation.clone().or_else(|| field.annotation.clone()));
+    let text = text.unwrap_or_default();
+    let mistake = Mistake { at: 0..text.len(), sentence, help };
+    CalculationProblem { field: field.to_owned(), text, mistake }
 }
 
 #[cfg(test)]
@@ -567,10 +612,52 @@ mod tests {
             [
                 "`a` is built on itself: `a`, then `b`, then `c`, then `a`",
                 "`d` is built on itself: `d`, then `d`",
+                "`e` is built on `a`, which is built on itself",
             ]
         );
         let mut record = record("a=5;f=1");
-        assert_eq!(calculations.recalculate(&project, &mut record, NOW.parse().unwrap()), []);
+        assert_eq!(calculations.recalculate(&project, &mut record, NOW.parse().unwrap()).changes, []);
+    }
+
+    #[test]
+    fn a_circle_is_one_however_its_place_is_written() {
+        for rows in [
+            "a calc [event_1_arm_1][a] + 1",
+            "a calc [event-name][a] + 1",
+            "a calc [a][current-instance] + 1",
+            "a calc [b] + [c]\nb calc [a]\nc calc [a]",
+        ] {
+            let told: Vec<String> =
+                Calculations::of(&project(rows)).problems.into_iter().map(|p| p.mistake.sentence).collect();
+            assert!(told[0].starts_with("`a` is built on itself"), "{rows}: {told:?}");
+            assert_eq!(told.len(), if rows.contains("[c]") { 2 } else { 1 }, "{told:?}");
+        }
+    }
+
+    /// Two fields that add to each other, each at its own event.
+    #[test]
+    fn what_never_settles_is_left_alone() {
+        let mut project = project("a calc sum([two_arm_1][b], 1)\nb calc sum([one_arm_1][a], 1)\nc calc 5");
+        over_events(&mut project, &["one_arm_1", "two_arm_1"]);
+        let mut record = Record::new("1");
+        for event in ["one_arm_1", "two_arm_1"] {
+            record.set("main_complete", &Place::at(event), "2");
+        }
+        let done = Calculations::of(&project).recalculate(&project, &mut record, NOW.parse().unwrap());
+        assert_eq!(done.unsettled, ["a", "b"]);
+        assert_eq!(record.get("a", &Place::at("one_arm_1")), None);
+        assert_eq!(record.get("c", &Place::at("one_arm_1")), Some("5"));
+    }
+
+    fn over_events(project: &mut Project, names: &[&str]) {
+        project.longitudinal = true;
+        project.events.clear();
+        project.form_events.clear();
+        for name in names {
+            let (unique_name, label) = ((*name).to_owned(), (*name).to_owned());
+            project.events.push(Event { unique_name, label, arm: 1, ..Event::default() });
+            project.form_events.push(FormEvent { event: (*name).to_owned(), instrument: "main".into() });
+        }
     }
 
     #[test]
@@ -592,18 +679,7 @@ mod tests {
         let mut project = project(
             "score text\ntotal calc sum([score], [previous-event-name][carried])\ncarried calc [total]\nrun calc sum([score], [run][previous-instance])",
         );
-        project.longitudinal = true;
-        project.events.clear();
-        project.form_events.clear();
-        for name in ["one_arm_1", "two_arm_1", "three_arm_1"] {
-            project.events.push(Event {
-                unique_name: name.into(),
-                label: name.into(),
-                arm: 1,
-                ..Event::default()
-            });
-            project.form_events.push(FormEvent { event: name.into(), instrument: "main".into() });
-        }
+        over_events(&mut project, &["one_arm_1", "two_arm_1", "three_arm_1"]);
         project.repeating.push(Repeating {
             event: "three_arm_1".into(),
             instrument: Some("main".into()),
@@ -626,7 +702,8 @@ mod tests {
         assert_eq!(record.get("total", &three(1)), Some("111"));
         assert_eq!(record.get("run", &three(2)), Some("300"));
         // What follows from it is settled: a second time nothing changes.
-        assert_eq!(calculations.recalculate(&project, &mut record, NOW.parse().unwrap()), []);
+        let again = calculations.recalculate(&project, &mut record, NOW.parse().unwrap());
+        assert_eq!(again, Recalculated::default());
     }
 
     #[test]

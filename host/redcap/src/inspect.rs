@@ -14,7 +14,7 @@ use crate::pipe::pipe;
 use crate::problem::Problem;
 use crate::project::{Field, FieldKind, Line, Project};
 use crate::record::{Place, Record};
-use crate::reference::{Context, Group, Server, Surroundings, User};
+use crate::reference::{Context, Surroundings};
 
 /// What an inspection found.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +40,8 @@ pub struct Trouble {
     pub help: Option<String>,
     /// The text it is in, and where there.
     pub excerpt: Option<(String, Span)>,
+    /// The line holds a participant's value and is not to be shown.
+    pub withheld: bool,
 }
 
 /// Looks through a project. What its reader had to say comes first.
@@ -53,6 +55,7 @@ pub fn inspect(project: &Project, problems: &[Problem]) -> Inspection {
             sentence: problem.sentence.clone(),
             help: problem.help.clone(),
             excerpt: None,
+            withheld: problem.withheld,
         });
     }
     inspecting.expressions();
@@ -170,6 +173,7 @@ impl Inspecting<'_> {
             sentence: sentence.to_owned(),
             help: Some(help.to_owned()).filter(|help| !help.is_empty()),
             excerpt: None,
+            withheld: false,
         });
     }
 
@@ -292,7 +296,7 @@ impl Inspecting<'_> {
     fn texts(&mut self) {
         let project = self.project;
         let record = Record::new("1");
-        let surroundings = everything_told();
+        let surroundings = Surroundings::everything();
         let first = project.events.first().map(|event| event.unique_name.as_str());
         for text in texts(project) {
             let event = text.event.filter(|event| project.event(event).is_some()).or(first);
@@ -417,20 +421,6 @@ fn texts_of(field: &Field) -> Vec<Shown<'_>> {
 
 /// The action tags whose text is piped.
 const FILLING: [&str; 4] = ["@DEFAULT", "@SETVALUE", "@PREFILL", "@PLACEHOLDER"];
-
-/// Surroundings that know everything a caller can know, so that only the project is to blame.
-fn everything_told() -> Surroundings {
-    Surroundings {
-        user: Some(User { group: Some(Group::default()), role: Some(Group::default()), ..User::default() }),
-        group: Some(Group::default()),
-        instrument: None,
-        as_survey: Some(true),
-        participant_phone: Some(String::new()),
-        project_id: Some(String::new()),
-        project_status: Some("Production".to_owned()),
-        server: Some(Server::default()),
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -24,7 +24,7 @@ mod value;
 
 pub use crate::reference::{Context, Instance, Reference, Span};
 pub use check::{Finding, Standing, check};
-pub use eval::evaluate;
+pub use eval::{evaluate, untold};
 pub use function::{FUNCTIONS, Function, Kind, Signature};
 pub use parse::{Mistake, parse};
 pub use step::{Operand, Operator, Step};
@@ -73,6 +73,7 @@ impl Expression {
     pub fn depends_on_time(&self) -> bool {
         self.steps.iter().any(|step| match step {
             Step::Today | Step::Now => true,
+            Step::Reference(operand) => operand.reference.name == "survey-duration",
             Step::Text(text) => ["today", "now"].iter().any(|word| text.trim().eq_ignore_ascii_case(word)),
             _ => false,
         })

@@ -371,7 +371,7 @@ impl<'a> Source<'a> {
         };
         // A time that is blank is still asked for in a way that must make sense.
         let raw = raw.unwrap_or_default();
-        let missing = project.missing_data_codes.iter().find(|missing| missing.code == raw);
+        let missing = project.missing_code(field, raw);
         if let Some(label) = field.choice_label(raw).or(missing.map(|missing| missing.label.as_str())) {
             return Ok(if reference.has_param("value") { raw.to_owned() } else { plain(label) });
         }

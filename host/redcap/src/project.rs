@@ -15,7 +15,7 @@ use crate::record::Record;
 pub const CLASSIC_EVENT: &str = "event_1_arm_1";
 
 /// A project, as read from its project XML. Records are there only if the file had them.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Project {
     pub title: String,
     /// When the file was written: `YYYY-MM-DD HH:MM:SS`, server time. Blank if it does not say.
@@ -52,6 +52,17 @@ pub struct Project {
     /// Every other project setting in the file, by the name of its element.
     pub settings: BTreeMap<String, String>,
     pub records: Vec<Record>,
+}
+
+impl std::fmt::Debug for Project {
+    /// Settings, texts and records may name people.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Project")
+            .field("title", &self.title)
+            .field("fields", &self.fields.len())
+            .field("records", &self.records.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Project {
@@ -161,6 +172,14 @@ impl Project {
     #[must_use]
     pub fn event_repeats(&self, event: &str) -> bool {
         self.repeating.iter().any(|repeating| repeating.event == event && repeating.instrument.is_none())
+    }
+
+    /// The missing data code that a value of a field is. What the field itself offers as a choice is an
+    /// answer, and a field may refuse such codes with `@NOMISSING`.
+    #[must_use]
+    pub fn missing_code(&self, field: &Field, value: &str) -> Option<&Choice> {
+        let code = self.missing_data_codes.iter().find(|missing| missing.code == value)?;
+        (field.choice_label(value).is_none() && !field.has_tag("@NOMISSING")).then_some(code)
     }
 
     /// Whether a value is one of the project's missing data codes.
@@ -577,7 +596,7 @@ pub struct QueueRow {
 }
 
 /// An automated survey invitation: what REDCap would send by itself when a condition becomes true.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct AutomatedInvitation {
     /// The survey the invitation is to.
     pub instrument: String,
@@ -601,6 +620,16 @@ pub struct AutomatedInvitation {
     pub line: Line,
 }
 
+impl std::fmt::Debug for AutomatedInvitation {
+    /// Its text is nobody's log line.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AutomatedInvitation")
+            .field("instrument", &self.instrument)
+            .field("event", &self.event)
+            .finish_non_exhaustive()
+    }
+}
+
 /// When a due message goes out, on the server's wall clock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum When {
@@ -618,7 +647,7 @@ pub enum When {
 
 /// An alert or notification.
 #[expect(clippy::struct_excessive_bools, reason = "REDCap's own independent switches")]
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Alert {
     /// The number staff see, `#3`.
     pub number: u32,
@@ -646,6 +675,16 @@ pub struct Alert {
     /// Every other setting, by attribute name.
     pub settings: BTreeMap<String, String>,
     pub line: Line,
+}
+
+impl std::fmt::Debug for Alert {
+    /// Recipients and texts are nobody's log line.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Alert")
+            .field("number", &self.number)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

@@ -168,6 +168,12 @@ impl Record {
         }
     }
 
+    /// The unique name of the data access group the record is in, where an export told it.
+    #[must_use]
+    pub fn data_access_group(&self) -> Option<&str> {
+        self.rows.iter().find_map(|(_, row)| row.get(DATA_ACCESS_GROUP)).map(String::as_str)
+    }
+
     /// Whether a box is checked. A box that was never shown is unchecked.
     #[must_use]
     pub fn checkbox(&self, field: &str, code: &str, place: &Place) -> bool {
@@ -278,6 +284,7 @@ pub fn checkbox_column(field: &str, code: &str) -> String {
 const EVENT: &str = "redcap_event_name";
 const REPEAT_INSTRUMENT: &str = "redcap_repeat_instrument";
 const REPEAT_INSTANCE: &str = "redcap_repeat_instance";
+const DATA_ACCESS_GROUP: &str = "redcap_data_access_group";
 
 /// Reads the rows of a flat JSON export. Rows without the record-id field are left out, as nothing
 /// tells whose they are.
@@ -308,7 +315,8 @@ fn read_row(project: &Project, row: &Map<String, Value>, record: &mut Record) {
     };
     record.row_mut(place.spot());
     for (column, value) in row {
-        if column.starts_with("redcap_") && project.field(column).is_none() {
+        let is_group = column == DATA_ACCESS_GROUP;
+        if column.starts_with("redcap_") && !is_group && project.field(column).is_none() {
             continue;
         }
         let value = text(Some(value));

@@ -81,6 +81,28 @@ impl std::fmt::Debug for Surroundings {
     }
 }
 
+impl Surroundings {
+    /// Everything that a caller can tell, with nothing in it: what is still not told then, nobody can
+    /// tell, and only the project is to blame for what is wrong.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self {
+            user: Some(User {
+                group: Some(Group::default()),
+                role: Some(Group::default()),
+                ..User::default()
+            }),
+            group: Some(Group::default()),
+            instrument: None,
+            as_survey: Some(true),
+            participant_phone: Some(String::new()),
+            project_id: Some(String::new()),
+            project_status: Some("Production".to_owned()),
+            server: Some(Server::default()),
+        }
+    }
+}
+
 /// Someone with an account.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct User {

@@ -158,6 +158,7 @@ enum Meaning {
     ProjectTitle,
     ProjectStatus,
     ProjectPurpose,
+    ProjectIrbNumber,
     BaseUrl,
     SurveyBaseUrl,
     Version,
@@ -303,7 +304,7 @@ static VARIABLES: &[SmartVariable] = {
         variable(PROJECT, "project-title", "", "The title of the project.", M::ProjectTitle),
         variable(PROJECT, "project-status", "", "0 in development, 1 in production, 2 in analysis or cleanup.", M::ProjectStatus),
         variable(PROJECT, "project-purpose", "", "0 practice, 1 other, 2 research, 3 quality improvement, 4 operational support.", M::ProjectPurpose),
-        variable(PROJECT, "project-irb-number", "", "The number under which the ethics board approved the project.", M::Unasked("the project's approval number")),
+        variable(PROJECT, "project-irb-number", "", "The number under which the ethics board approved the project.", M::ProjectIrbNumber),
         variable(PROJECT, "data-table", "[:project]", "The database table with the project's data.", M::NotForMessages(DATABASE)),
         variable(PROJECT, "redcap-base-url", "", "The address of the REDCap server.", M::BaseUrl),
         variable(PROJECT, "redcap-version", "", "The version of REDCap.", M::Version),
@@ -361,10 +362,14 @@ impl<'a> Asked<'a> {
             Meaning::UserGroup(part) => text(part_of(self.user()?.group.as_ref(), part)),
             Meaning::UserRole(part) => text(part_of(self.user()?.role.as_ref(), part)),
             Meaning::RecordName => text(&self.context.record.id),
-            Meaning::RecordGroup(part) => text(part_of(
-                Some(told(surroundings.group.as_ref(), "the record's data access group")?),
-                part,
-            )),
+            Meaning::RecordGroup(part) => {
+                match (&surroundings.group, self.context.record.data_access_group()) {
+                    (None, Some(name)) if matches!(part, Part::Name) => text(name),
+                    (group, _) => {
+                        text(part_of(Some(told(group.as_ref(), "the record's data access group")?), part))
+                    }
+                }
+            }
             Meaning::FilledIn { as_survey } => {
                 let is_survey = told(surroundings.as_survey, "whether the form is filled in as a survey")?;
                 text(if is_survey == as_survey { "1" } else { "0" })
@@ -431,6 +436,10 @@ impl<'a> Asked<'a> {
                     "Analysis/Cleanup" => "2",
                     other => other,
                 })
+            }
+            Meaning::ProjectIrbNumber => {
+                let number = Some(&project.irb_number).filter(|number| !number.is_empty());
+                text(told(number, "the number under which the project was approved")?)
             }
             Meaning::ProjectPurpose => text(&project.purpose),
             Meaning::BaseUrl => text(&self.server()?.base_url),

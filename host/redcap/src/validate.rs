@@ -143,7 +143,9 @@ fn judge(
 }
 
 fn is_missing_code(field: &Field, typed: &str, missing: &[Choice]) -> bool {
-    missing.iter().any(|missing| missing.code == typed) && !field.has_tag("@NOMISSING")
+    missing.iter().any(|missing| missing.code == typed)
+        && field.choice_label(typed).is_none()
+        && !field.has_tag("@NOMISSING")
 }
 
 fn plain(value: &str) -> Stored {

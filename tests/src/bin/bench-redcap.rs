@@ -109,7 +109,7 @@ fn whole_project(project: &Project, pairs: &[(&Expression, Json)], now: DateTime
         });
         calculating += timed(1, 1, || {
             for record in &mut records {
-                changed += calculations.recalculate(project, record, now).len();
+                changed += calculations.recalculate(project, record, now).changes.len();
             }
             changed
         });

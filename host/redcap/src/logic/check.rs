@@ -2,12 +2,15 @@
 //! wrong kind of value. REDCap's own answer to all of these is a silent blank.
 
 use super::Expression;
+use super::eval::is_partial;
 use super::function::{Function, Kind};
 use super::moment::{Order, moment, unit_seconds, unordered};
 use super::step::{Operator, Step};
 use super::value::parse_number;
 use crate::project::{CLASSIC_EVENT, Field, FieldKind, Project};
-use crate::reference::{Instance, Reference, Span};
+use crate::record::{Place, Record};
+use crate::reference::{Context, Instance, Reference, Span, Surroundings};
+use crate::smart::{self, Resolved};
 
 /// Something that an expression says and its author hardly means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +131,7 @@ impl<'a> Checking<'a> {
     fn reference(&mut self, reference: &Reference, at: &Span) -> Part<'a> {
         let project = self.project;
         if reference.is_smart() {
+            self.smart(reference, at);
             return Part::new(at, Is::Computed, Kind::Any);
         }
         let event = self.event(reference, at);
@@ -169,6 +173,27 @@ impl<'a> Checking<'a> {
         Part::new(at, Is::Field(field), kind_of(field))
     }
 
+    /// A smart variable, tried where everything is told and nothing is filled in.
+    fn smart(&mut self, reference: &Reference, at: &Span) {
+        let project = self.project;
+        let event = self.standing.event.or(project.events.first().map(|event| event.unique_name.as_str()));
+        let place = event.map(Place::at).unwrap_or_default();
+        let record = Record::new("1");
+        let survey = project.surveys.first().map(|survey| survey.instrument.clone());
+        let surroundings = Surroundings { instrument: survey, ..Surroundings::everything() };
+        let now = jiff::civil::DateTime::default();
+        let context = Context { surroundings: &surroundings, ..Context::new(project, &record, &place, now) };
+        match smart::resolve(reference, &context) {
+            Resolved::Wrong(sentence) => self.find(at, sentence, "correct the reference"),
+            Resolved::NotTold(what) => self.find(
+                at,
+                format!("`[{}]` needs to know {what}, which nothing tells", reference.name),
+                "use a field instead",
+            ),
+            Resolved::Text(_) | Resolved::Link(_) => {}
+        }
+    }
+
     fn checkbox(&mut self, field: &'a Field, code: &str, at: &Span) -> Part<'a> {
         if field.kind != FieldKind::Checkbox {
             self.find(
@@ -203,7 +228,7 @@ impl<'a> Checking<'a> {
     fn place(&mut self, reference: &Reference, instrument: &str, event: Option<&str>, at: &Span) {
         let project = self.project;
         if let Some(event) = event
-            && !project.form_events.iter().any(|pair| pair.event == event && pair.instrument == instrument)
+            && !project.is_designated(event, instrument)
         {
             let at_event = project.form_events.iter().find(|pair| pair.instrument == instrument);
             self.find(
@@ -219,10 +244,13 @@ impl<'a> Checking<'a> {
             );
             return;
         }
-        let repeats = project
-            .repeating
-            .iter()
-            .any(|row| row.instrument.as_deref().is_none_or(|name| name == instrument));
+        let repeats =
+            match event {
+                Some(event) => project.repeats(event, instrument) || project.event_repeats(event),
+                None => project.form_events.iter().filter(|pair| pair.instrument == instrument).any(|pair| {
+                    project.repeats(&pair.event, instrument) || project.event_repeats(&pair.event)
+                }),
+            };
         if let Some(Instance::Number(2..) | Instance::Previous | Instance::Next) = reference.instance
             && !repeats
         {
@@ -297,12 +325,14 @@ impl<'a> Checking<'a> {
             Kind::Number if literal.eq_ignore_ascii_case("nan") => {
                 "a field without a value is blank: write `''`"
             }
-            Kind::Number if parse_number(&literal.replacen(',', ".", 1)).is_none() => "compare with a number",
+            Kind::Number if parse_number(&literal).is_none() && !(equality && has_comma(field, &literal)) => {
+                "compare with a number, and write its decimals behind a point"
+            }
             Kind::Moment if ["today", "now"].iter().any(|word| literal.eq_ignore_ascii_case(word)) => {
                 "in quotation marks it is a word: write `today`, or use `datediff`"
             }
             // A part of a date orders as a text does.
-            Kind::Moment if any_moment(&literal).is_none() && (equality || !is_partial(&literal)) => {
+            Kind::Moment if year_first(&literal).is_none() && (equality || !is_partial(&literal)) => {
                 "compare with a date as it is stored, as in `'2026-12-31'`"
             }
             _ => return,
@@ -440,9 +470,14 @@ fn kind_of(field: &Field) -> Kind {
     }
 }
 
-/// The beginning of a date, year first.
-fn is_partial(text: &str) -> bool {
-    text.len() >= 4 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+/// Whether a text is a number as a field with comma decimals stores it.
+fn has_comma(field: &Field, text: &str) -> bool {
+    field.validation.as_deref().is_some_and(|validation| validation.ends_with("comma_decimal"))
+        && parse_number(&text.replacen(',', ".", 1)).is_some()
+}
+
+fn year_first(text: &str) -> Option<jiff::civil::DateTime> {
+    moment(text, Order::Ymd, jiff::civil::DateTime::default())
 }
 
 fn any_moment(text: &str) -> Option<jiff::civil::DateTime> {
@@ -531,6 +566,23 @@ mod tests {
                 "[visit] = 'today': `visit` is a date or a time, so that this comparison never holds",
             ),
             ("[age] < ''", "[age] < '': nothing comes before a blank"),
+            (
+                "[visit] = '23-11-2026'",
+                "[visit] = '23-11-2026': `visit` is a date or a time, so that this comparison never holds",
+            ),
+            ("[age] > '1,5'", "[age] > '1,5': `age` is a number, so that this comparison never holds"),
+            (
+                "[survey-date-completed:entyr] = ''",
+                "[survey-date-completed:entyr]: there is no form `entyr`; did you mean `entry`?",
+            ),
+            (
+                "[nowhere_arm_1][event-label] = ''",
+                "[nowhere_arm_1][event-label]: there is no event `nowhere_arm_1`",
+            ),
+            (
+                "[rand-number] = 1",
+                "[rand-number]: `[rand-number]` needs to know how REDCap randomized the record, which nothing tells",
+            ),
             ("[age] = ' '", "[age] = ' ': a text of blanks is not a blank"),
             ("[age][2] = 1", "[age][2]: `entry` does not repeat, so that this instance is always blank"),
             (

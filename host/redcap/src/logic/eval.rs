@@ -58,8 +58,11 @@ pub fn evaluate<'a>(expression: &'a Expression, context: &Context<'a>) -> Value<
                 }
             }
             Step::Skip(to) => at = *to,
-            // The argument that was chosen is there already.
-            Step::Call(Function::If, _) => {}
+            // The argument that was chosen is there already. Written out or not, a blank is a blank now.
+            Step::Call(Function::If, _) => {
+                let chosen = stack.pop();
+                stack.push(if chosen.is_blank() { Value::Blank } else { chosen });
+            }
             Step::Call(function, count) => {
                 let from = stack.0.len().saturating_sub(*count);
                 let outcome = call(*function, &stack.0[from..], context);
@@ -70,6 +73,21 @@ pub fn evaluate<'a>(expression: &'a Expression, context: &Context<'a>) -> Value<
     }
     let outcome = stack.pop();
     if outcome.is_blank() { Value::Blank } else { outcome }
+}
+
+/// The first smart variable of an expression that the caller did not tell, with what would have to be
+/// told. Its value is blank, which it may not be: whoever acts on an outcome asks this first.
+#[must_use]
+pub fn untold<'a>(
+    expression: &'a Expression,
+    context: &Context<'_>,
+) -> Option<(&'a Reference, &'static str)> {
+    expression.references().into_iter().filter(|reference| reference.is_smart()).find_map(|reference| {
+        match smart::resolve(reference, context) {
+            Resolved::NotTold(what) => Some((reference, what)),
+            _ => None,
+        }
+    })
 }
 
 struct Stack<'a>(Vec<Value<'a>>);
@@ -120,9 +138,31 @@ fn equal(left: &Value<'_>, right: &Value<'_>) -> bool {
         _ => match (digits(left, right), left.number(), right.number()) {
             (Some(order), _, _) => order.is_eq(),
             (None, Some(left), Some(right)) => same(left, right),
-            _ => left.text() == right.text(),
+            _ => match (left, right) {
+                (Value::Text(one), Value::Text(other)) => {
+                    one == other || written(one).is_some_and(|one| written(other) == Some(one))
+                }
+                _ => left.text() == right.text(),
+            },
         },
     }
+}
+
+/// A date or a time as it is written, year first, and whether it is a time alone. A date alone is its
+/// midnight, and a time without seconds the full minute.
+fn written(text: &str) -> Option<(DateTime, bool)> {
+    let is_time = !text.contains(['-', '/']);
+    if !text.starts_with(|c: char| c.is_ascii_digit()) || (is_time && !text.contains(':')) {
+        return None;
+    }
+    Some((moment(text, Order::Ymd, DateTime::default())?, is_time))
+}
+
+/// The beginning of a date, year first.
+pub(super) fn is_partial(text: &str) -> bool {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts = text.split('-');
+    parts.next().is_some_and(|year| year.len() == 4 && digits(year)) && parts.all(digits)
 }
 
 /// How two texts of digits order that are too long for a number.
@@ -150,15 +190,13 @@ fn compare(left: &Value<'_>, right: &Value<'_>) -> Option<Ordering> {
         (Some(left), Some(right)) if same(left, right) => Some(Ordering::Equal),
         (Some(left), Some(right)) => left.partial_cmp(&right),
         (None, None) => match (left, right) {
-            (Value::Text(left), Value::Text(right)) => {
-                // A date alone is its midnight, and a time without seconds is the full minute.
-                let at =
-                    |text: &str| moment(text, Order::Ymd, DateTime::default()).filter(|_| text.contains('-'));
-                match (at(left), at(right)) {
-                    (Some(left), Some(right)) => Some(left.cmp(&right)),
-                    _ => Some(left.cmp(right)),
-                }
-            }
+            (Value::Text(left), Value::Text(right)) => match (written(left), written(right)) {
+                (Some((left, of)), Some((right, other))) => (of == other).then(|| left.cmp(&right)),
+                (None, None) => Some(left.cmp(right)),
+                // The beginning of a date orders as a text does; nothing else stands before or after one.
+                (Some(_), None) => is_partial(right).then(|| left.cmp(right)),
+                (None, Some(_)) => is_partial(left).then(|| left.cmp(right)),
+            },
             _ => None,
         },
         _ => None,
@@ -190,11 +228,7 @@ fn referenced<'a>(operand: &'a Operand, context: &Context<'a>) -> Value<'a> {
         return Value::Text(Cow::Borrowed(if checked { "1" } else { "0" }));
     }
     let (Some(raw), Some(field)) = (raw, field) else { return raw.map_or(Value::Blank, Value::of_text) };
-    if !project.missing_data_codes.is_empty()
-        && project.is_missing_code(raw)
-        && field.choice_label(raw).is_none()
-        && !field.has_tag("@NOMISSING")
-    {
+    if project.missing_code(field, raw).is_some() {
         return Value::Missing(raw);
     }
     if field.validation.as_deref().is_some_and(|validation| validation.ends_with("comma_decimal"))
@@ -228,8 +262,10 @@ fn call<'a>(function: Function, values: &[Value<'a>], context: &Context<'a>) -> 
     let numbers = || values.iter().filter_map(Value::number);
     let first_number = numbers().next();
     let total = || numbers().reduce(|sum, next| sum + next);
-    let texts =
-        |test: fn(&str, &str) -> bool| Value::Truth(test(&folded(&first.text()), &folded(&second.text())));
+    // A blank part stands in no text, as `find` has it too.
+    let has = |test: fn(&str, &str) -> bool| {
+        !second.is_blank() && test(&folded(&first.text()), &folded(&second.text()))
+    };
     let day = || day(first, context);
     match function {
         Function::If => Value::Blank,
@@ -288,10 +324,10 @@ fn call<'a>(function: Function, values: &[Value<'a>], context: &Context<'a>) -> 
         Function::HasMissingCode => Value::Truth(
             is_missing(first) && second.text().split(',').any(|code| code.trim() == first.text().as_ref()),
         ),
-        Function::Contains => texts(|text, part| text.contains(part)),
-        Function::NotContain => texts(|text, part| !text.contains(part)),
-        Function::StartsWith => texts(|text, part| text.starts_with(part)),
-        Function::EndsWith => texts(|text, part| text.ends_with(part)),
+        Function::Contains => Value::Truth(has(|text, part| text.contains(part))),
+        Function::NotContain => Value::Truth(!has(|text, part| text.contains(part))),
+        Function::StartsWith => Value::Truth(has(|text, part| text.starts_with(part))),
+        Function::EndsWith => Value::Truth(has(|text, part| text.ends_with(part))),
         Function::Find => {
             let (part, text) = (folded(&first.text()), folded(&second.text()));
             let found = text.find(&part).filter(|_| !part.is_empty());

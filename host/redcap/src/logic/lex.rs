@@ -101,16 +101,14 @@ fn closing(open: char) -> [char; 3] {
 /// A text in quotation marks. A backslash before the mark makes it a part of the text.
 fn quoted(input: &mut &str) -> Outcome<String> {
     let open = any.parse_next(input)?;
-    let found = closing(open).into_iter().find_map(|mark| {
-        // Where another text is opened first, the curly mark behind it closes that one.
-        until(input, mark).filter(|(text, _)| mark == open || !text.contains(open))
-    });
+    // Where another text is opened first, the curly mark behind it closes that one.
+    let found = closing(open).into_iter().find_map(|mark| until(input, mark, open));
     let Some((text, taken)) = found else { return fail.parse_next(input) };
     *input = &input[taken..];
     Ok(text)
 }
 
-fn until(input: &str, mark: char) -> Option<(String, usize)> {
+fn until(input: &str, mark: char, open: char) -> Option<(String, usize)> {
     // Found out fast, so that a text full of marks without their like is not copied again and again.
     if !input.contains(mark) {
         return None;
@@ -123,6 +121,8 @@ fn until(input: &str, mark: char) -> Option<(String, usize)> {
                 return Some((text, at + c.len_utf8()));
             }
             text.pop();
+        } else if c == open {
+            return None;
         }
         escaped = c == '\\';
         text.push(c);
@@ -176,10 +176,9 @@ fn wrong(rest: &str) -> (usize, String, String) {
     match c {
         '[' => {
             // A bracket that is never closed spoils no more than its line.
-            let end = rest.find(']').map(|end| end + 1);
-            let line = rest.find('\n').unwrap_or(rest.len());
+            let line = &rest[..rest.find('\n').unwrap_or(rest.len())];
             (
-                end.unwrap_or(line).min(line.max(1)),
+                line.find(']').map_or(line.len(), |end| end + 1),
                 "this is not a reference to a field".to_owned(),
                 "write a field as `[field]`, a checkbox as `[field(code)]`".to_owned(),
             )

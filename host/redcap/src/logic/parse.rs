@@ -77,8 +77,14 @@ impl Decoded {
             let rest = &original[at..];
             // Entities are sometimes escaped twice: `&amp;lt;`.
             let mut name = rest.strip_prefix('&');
-            while let Some(inner) = name.and_then(|name| name.strip_prefix("amp;")) {
-                name = Some(inner);
+            let ampersand = |name: &'_ str| {
+                ["amp;", "#38;", "#038;", "#x26;"]
+                    .iter()
+                    .find_map(|entity| name.strip_prefix(entity))
+                    .map(str::len)
+            };
+            while let Some((inner, left)) = name.and_then(|name| Some((name, ampersand(name)?))) {
+                name = Some(&inner[inner.len() - left..]);
             }
             let entity = name.and_then(|name| {
                 let named =
@@ -105,7 +111,10 @@ impl Decoded {
 
 /// A character by its number, behind the `&`: `#39;` or `#x27;`.
 fn numbered(name: &str) -> Option<(char, &str)> {
-    let (number, after) = name.strip_prefix('#')?.split_once(';')?;
+    // No number of a character is longer, and text without end is not searched.
+    let name = name.strip_prefix('#')?;
+    let end = name.bytes().take(8).position(|byte| byte == b';')?;
+    let (number, after) = (&name[..end], &name[end + 1..]);
     let number = match number.strip_prefix(['x', 'X']) {
         Some(number) => u32::from_str_radix(number, 16),
         None => number.parse(),

@@ -103,9 +103,18 @@ mod tests {
             "[a-z][a-z0-9_]{0,6}".prop_map(|name| format!("[{name}]")),
             "[a-z]{1,4}\\([A-Z0-9-]{1,3}\\)".prop_map(|name| format!("[{name}]")),
             "[a-z]{1,4}_arm_[1-9]\\]\\[[a-z]{1,4}(:value)?\\]\\[[1-9]".prop_map(|name| format!("[{name}]")),
-            "[^'\\\\&]{0,6}".prop_map(|text| format!("'{text}'")),
-            "[^\"\\\\&]{0,6}".prop_map(|text| format!("\"{text}\"")),
-            prop::sample::select(vec!["true", "today", "null", "'a\\'\"b'", "“x”"]).prop_map(str::to_owned),
+            "[^'\\\\]{0,6}".prop_map(|text| format!("'{text}'")),
+            "[^\"\\\\]{0,6}".prop_map(|text| format!("\"{text}\"")),
+            prop::sample::select(vec![
+                "true",
+                "today",
+                "null",
+                "'a\\'\"b'",
+                "“x”",
+                "'&#38;lt;'",
+                "'&amp;#39;&'"
+            ])
+            .prop_map(str::to_owned),
         ];
         leaf.prop_recursive(8, 64, 4, |inner| {
             let signs = vec!["and", "OR", "+", "-", "*", "/", "^", "&&"];
