@@ -4,6 +4,7 @@
 mod inspect;
 mod recalculate;
 
+use std::error::Error;
 use std::io::{IsTerminal, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,9 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use miette::{GraphicalReportHandler, GraphicalTheme, IntoDiagnostic, WrapErr, miette};
+use miette::{GraphicalReportHandler, GraphicalTheme, IntoDiagnostic, Report, WrapErr, miette};
 use redcap::logic::{self, Context, Standing, Value, evaluate, parse};
+use redcap::odm::XmlError;
 use redcap::pipe::pipe;
 use redcap::project::Project;
 use redcap::{Place, Record};
@@ -118,6 +120,7 @@ pub fn run(command: &Command, mut out: impl Write) -> miette::Result<ExitCode> {
 
 fn eval(text: &str, at: &At, out: &mut impl Write) -> miette::Result<bool> {
     let scene = Scene::new(at)?;
+    scene.mention_problems()?;
     let context = scene.context();
     let parsed = parse(text);
     let (found, value, printed) = match &parsed {
@@ -172,6 +175,7 @@ fn kind(value: &Value<'_>) -> &'static str {
 
 fn piped(text: &str, html: bool, at: &At, out: &mut impl Write) -> miette::Result<bool> {
     let scene = Scene::new(at)?;
+    scene.mention_problems()?;
     let template = if html { redcap::html::html_to_text(text) } else { text.to_owned() };
     // Only the server knows its links, so each is shown as what it would lead to.
     let piped = pipe(&template, &scene.context(), &|wanted| {
@@ -213,6 +217,8 @@ fn piped(text: &str, html: bool, at: &At, out: &mut impl Write) -> miette::Resul
 /// A record of a project at a place and a moment.
 struct Scene {
     project: Project,
+    /// How many problems the file has.
+    problems: usize,
     record: Record,
     place: Place,
     now: DateTime,
@@ -220,7 +226,7 @@ struct Scene {
 
 impl Scene {
     fn new(at: &At) -> miette::Result<Self> {
-        let (project, _) = read(&at.project)?;
+        let (project, problems) = read(&at.project)?;
         let record = match &at.record {
             None => Record::new(""),
             Some(id) => record(&project, id)?.clone(),
@@ -249,7 +255,18 @@ impl Scene {
             Some(text) => moment(text)?,
             None => TimeZone::system().to_datetime(gateway::Clock::System.now()),
         };
-        Ok(Self { project, record, place, now })
+        Ok(Self { project, problems: problems.len(), record, place, now })
+    }
+
+    /// Says that the file has problems, beside the answer and not in it: the answer may be right all the same.
+    fn mention_problems(&self) -> miette::Result<()> {
+        let count = match self.problems {
+            0 => return Ok(()),
+            1 => "1 problem".to_owned(),
+            count => format!("{count} problems"),
+        };
+        writeln!(std::io::stderr(), "the file has {count}; `consentry redcap inspect` shows them")
+            .into_diagnostic()
     }
 
     fn context(&self) -> Context<'_> {
@@ -259,11 +276,11 @@ impl Scene {
 
 fn record<'a>(project: &'a Project, id: &str) -> miette::Result<&'a Record> {
     project.records.iter().find(|record| record.id == id).ok_or_else(|| {
-        let some: Vec<&str> = project.records.iter().take(5).map(|record| record.id.as_str()).collect();
-        let help = if some.is_empty() {
-            "the file holds no records; export the project with its data".to_owned()
-        } else {
-            format!("the file's records begin with {}", some.join(", "))
+        // Not which: they may be hospital numbers.
+        let help = match project.records.len() {
+            0 => "the file holds no records; export the project with its data".to_owned(),
+            1 => "the file holds 1 record".to_owned(),
+            count => format!("the file holds {count} records"),
         };
         miette!(help = help, "there is no record `{id}` in the file")
     })
@@ -279,12 +296,54 @@ fn read(path: &Path) -> miette::Result<(Project, Vec<redcap::Problem>)> {
         .find(|byte| !matches!(byte, 0 | 0xef | 0xbb | 0xbf | 0xfe | 0xff | b' ' | b'\t' | b'\r' | b'\n'));
     if first == Some(&b'<') {
         redcap::odm::read_project(&bytes)
-            .into_diagnostic()
+            .map_err(|error| drawn(&name, &bytes, error))
             .wrap_err_with(|| format!("`{name}` is no project"))
     } else {
+        // Its error has the line of the column names, which may be a participant's row where there are none.
         redcap::dictionary::read_dictionary(&bytes)
             .into_diagnostic()
             .wrap_err_with(|| format!("`{name}` is neither project XML nor a data dictionary"))
+    }
+}
+
+/// Why a file is no project, with the line of the file if that may be shown.
+fn drawn(name: &str, bytes: &[u8], error: XmlError) -> Report {
+    let text = String::from_utf8_lossy(bytes);
+    let (XmlError::Unexpected { line, .. } | XmlError::Broken { line, .. }) = &error;
+    let is_project = text.contains("<ODM");
+    let shown = Lines::of(&text).get(*line).map(|text| {
+        // Records that were exported without their project are XML too. Of those only the first tag is shown.
+        let end = text.find('>').filter(|_| !is_project).map_or(text.len(), |at| at + 1);
+        (*line, &text[..end])
+    });
+    let Some((line, shown)) = shown.filter(|(_, shown)| is_project || shown.ends_with('>')) else {
+        return Report::from_err(error);
+    };
+    let reason = error.source().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let begin = shown.len() - shown.trim_start().len();
+    let at = begin..shown.trim_end().len().max(begin);
+    Report::new(Problem::new(&format!("{name}:{line}"), shown, at, format!("{error}{reason}"), None))
+}
+
+/// The lines of a file that may be shown to whoever looks for what is wrong with it.
+struct Lines<'a> {
+    lines: Vec<&'a str>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        // Two bytes to a sign: nothing can be told of such a text.
+        let text = if text.contains('\0') { "" } else { text };
+        // Records stand at the end, and what participants have said is not drawn on a screen.
+        let lines = text.lines().take_while(|line| !line.contains("<ClinicalData")).collect();
+        Self { lines }
+    }
+
+    /// A line, counted from 1, unless it is too long to be looked at.
+    fn get(&self, line: usize) -> Option<&'a str> {
+        const LONGEST: usize = 300;
+        let line = line.checked_sub(1).and_then(|at| self.lines.get(at)).copied();
+        line.filter(|line| !line.trim().is_empty() && line.len() <= LONGEST)
     }
 }
 

@@ -24,9 +24,10 @@ pub enum DictionaryError {
     Empty,
     #[error(
         "line {line}: expected the column names of a data dictionary (`Variable / Field Name`, `Form Name`, \
-         …), found `{found}`"
+         …), found {cells} cells that are none of them"
     )]
-    NoHeader { line: usize, found: String },
+    // Not what is in the cells: it may be a participant's row.
+    NoHeader { line: usize, cells: usize },
     #[error("expected at least one field below the column names of the data dictionary, found none")]
     NoFields,
 }
@@ -47,10 +48,7 @@ pub fn read_dictionary(bytes: &[u8]) -> Result<(Project, Vec<Problem>), Dictiona
     let mut problems = Vec::new();
     let text = decode(bytes, &mut problems);
     let (header_line, header) = first_line(&text).ok_or(DictionaryError::Empty)?;
-    let no_header = || DictionaryError::NoHeader {
-        line: header_line,
-        found: header.trim().chars().take(60).collect::<String>(),
-    };
+    let no_header = || DictionaryError::NoHeader { line: header_line, cells: most_cells(header) };
     let delimiter = delimiter(header).ok_or_else(no_header)?;
     let mut lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
     let mut rows = ReaderBuilder::new()
@@ -66,18 +64,24 @@ pub fn read_dictionary(bytes: &[u8]) -> Result<(Project, Vec<Problem>), Dictiona
         project: Project::classic(""),
         columns,
         width: first.len(),
+        delimiter,
         names: HashMap::new(),
         ended: HashSet::new(),
         scattered: HashSet::new(),
         current: None,
         problems,
     };
-    for record in records {
+    let mut records = records.peekable();
+    while let Some(record) = records.next() {
         match record {
             Ok(record) => {
                 let start = record.position().map_or(0, csv::Position::byte);
-                let line = lines.number(usize::try_from(start).unwrap_or(usize::MAX));
-                reading.row(&record, line);
+                let start = usize::try_from(start).unwrap_or(usize::MAX);
+                let line = lines.number(start);
+                // What is never closed goes on to the end of the file, and so makes the last row.
+                let raw = text.as_bytes().get(start..).filter(|_| records.peek().is_none());
+                let unclosed = raw.is_some_and(|raw| ends_in_quotes(raw, delimiter));
+                reading.row(&record, line, unclosed);
             }
             Err(error) => {
                 let start = error.position().map_or(0, csv::Position::byte);
@@ -257,22 +261,45 @@ fn first_line(text: &str) -> Option<(usize, &str)> {
     Some((line, rest.split(['\n', '\r']).next().unwrap_or(rest)))
 }
 
+const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+
+/// The cells of a single line.
+fn cells(line: &str, delimiter: u8) -> StringRecord {
+    let mut reader = ReaderBuilder::new()
+        .delimiter(delimiter)
+        .flexible(true)
+        .has_headers(false)
+        .from_reader(line.as_bytes());
+    reader.records().next().and_then(Result::ok).unwrap_or_default()
+}
+
+/// How many cells a line has by the delimiter that makes the most of it.
+fn most_cells(line: &str) -> usize {
+    DELIMITERS.map(|delimiter| cells(line, delimiter).len()).into_iter().max().unwrap_or_default()
+}
+
+/// Whether a text that begins a row ends within quotation marks.
+fn ends_in_quotes(text: &[u8], delimiter: u8) -> bool {
+    let (mut begins, mut quoted) = (true, false);
+    for &byte in text {
+        if quoted {
+            // A doubled mark stands for itself: it ends the quotation, and begins it again.
+            quoted = byte != b'"';
+            begins = !quoted;
+        } else if byte == b'"' && begins {
+            quoted = true;
+        } else {
+            begins = byte == delimiter || matches!(byte, b'\n' | b'\r');
+        }
+    }
+    quoted
+}
+
 /// The delimiter that makes the most column names of the header.
 fn delimiter(header: &str) -> Option<u8> {
-    let known = |delimiter: u8| {
-        let mut reader = ReaderBuilder::new()
-            .delimiter(delimiter)
-            .flexible(true)
-            .has_headers(false)
-            .from_reader(header.as_bytes());
-        let cells = reader.records().next().and_then(Result::ok).unwrap_or_default();
-        cells.iter().filter(|cell| column(cell).is_some()).count()
-    };
-    let (delimiter, found) = [b',', b';', b'\t']
-        .into_iter()
-        .map(|delimiter| (delimiter, known(delimiter)))
-        .rev()
-        .max_by_key(|it| it.1)?;
+    let known = |delimiter: u8| cells(header, delimiter).iter().filter(|cell| column(cell).is_some()).count();
+    let (delimiter, found) =
+        DELIMITERS.into_iter().map(|delimiter| (delimiter, known(delimiter))).rev().max_by_key(|it| it.1)?;
     (found >= 3).then_some(delimiter)
 }
 
@@ -360,6 +387,7 @@ struct Reading {
     project: Project,
     columns: Columns,
     width: usize,
+    delimiter: u8,
     /// The line each field was defined on.
     names: HashMap<String, usize>,
     /// Forms that others have followed.
@@ -374,11 +402,23 @@ impl Reading {
         self.problems.push(Problem::new(line, sentence).with_help(help));
     }
 
-    fn row(&mut self, row: &StringRecord, line: usize) {
+    /// Reads a row, of which a quotation mark may never be closed.
+    fn row(&mut self, row: &StringRecord, line: usize, unclosed: bool) {
         if is_blank(row) {
             return;
         }
-        self.count_cells(row, line);
+        let swallowed: usize = row.iter().map(|cell| self.rows_within(cell)).sum();
+        if swallowed > 0 || unclosed {
+            let sentence = match swallowed {
+                0 => "a quotation mark in the row is never closed".to_owned(),
+                1 => "a cell of the row holds what looks like the row below".to_owned(),
+                count => format!("a cell of the row holds what looks like the {count} rows below"),
+            };
+            self.problem(line, sentence, "close the quotation mark");
+        } else {
+            self.count_cells(row, line);
+        }
+        self.unknown_cells(row, line);
         let cell = |columns: &Columns, column: usize| {
             columns.at[column].and_then(|at| row.get(at)).unwrap_or_default().replace("\r\n", "\n")
         };
@@ -442,6 +482,23 @@ impl Reading {
         self.project.fields.push(field);
     }
 
+    /// How many lines of a cell would be rows of their own if a quotation mark before them were closed.
+    fn rows_within(&self, cell: &str) -> usize {
+        let is_row = |line: &str| {
+            let row = cells(line, self.delimiter);
+            let at = |column: usize| {
+                self.columns.at[column]
+                    .and_then(|at| row.get(at))
+                    .map(|cell| cell.trim().to_ascii_lowercase())
+            };
+            let is_named = at(NAME).is_some_and(|name| is_name(&name));
+            // A long label has commas too, but no field type in the right place.
+            let has_kind = at(KIND).is_none_or(|kind| FieldKind::from_name(&kind).is_some());
+            row.len() >= self.width && is_named && has_kind
+        };
+        cell.split(['\n', '\r']).skip(1).filter(|line| is_row(line)).count()
+    }
+
     fn count_cells(&mut self, row: &StringRecord, line: usize) {
         // Spreadsheets pad rows with blank cells, which say nothing.
         let too_many = row.iter().skip(self.width).any(|cell| !cell.trim().is_empty());
@@ -453,6 +510,10 @@ impl Reading {
                 "look for a quotation mark or a delimiter too many or too few in this row",
             );
         }
+    }
+
+    /// Names the columns that are not known, at the first row that has something in them.
+    fn unknown_cells(&mut self, row: &StringRecord, line: usize) {
         let unknown: Vec<_> = self
             .columns
             .others
@@ -474,12 +535,11 @@ impl Reading {
 
     fn name(&mut self, given: &str, line: usize) -> String {
         let name = given.to_ascii_lowercase();
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let help = "a variable name has small letters, digits and underscores only, and begins with a letter";
         if name != given {
             self.problem(line, format!("the variable name `{given}` was read as `{name}`"), help);
         }
-        if !name.chars().all(plain) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        if !is_name(&name) {
             self.problem(line, format!("`{given}` is no proper variable name"), help);
         }
         name
@@ -686,6 +746,11 @@ const KINDS: [&str; 12] = [
 
 fn kinds() -> String {
     KINDS.map(|kind| format!("`{kind}`")).join(", ")
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    name.chars().all(plain) && name.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
 fn is_blank(row: &StringRecord) -> bool {
@@ -911,6 +976,39 @@ mod tests {
     }
 
     #[test]
+    fn a_quotation_mark_that_is_never_closed_is_named() {
+        let head = "r,a,,text,x,,,,,,,,,,,,,";
+        let rest = "s,a,,text,y,,,,,,,,,,,,,\nt,a,,radio,z,\"1, A | 2, B\",,,,,,,,,,,,";
+        for (rows, wanted) in [
+            (
+                format!("{head}\"@HIDDEN\ns,a,,text,y,,,,,,,,,,,,,\nt,a,,text,z,,,,,,,,,,,,,\n"),
+                "line 2: a cell of the row holds what looks like the 2 rows below",
+            ),
+            (
+                format!("{head}\"@HIDDEN\ns,a,,text,y,,,,,,,,,,,,,"),
+                "line 2: a cell of the row holds what looks like the row below",
+            ),
+            // A mark further on closes it.
+            (
+                format!("{head}\"@HIDDEN\n{rest}"),
+                "line 2: a cell of the row holds what looks like the row below",
+            ),
+            (format!("{head}\"@HIDDEN\n"), "line 2: a quotation mark in the row is never closed"),
+        ] {
+            let (_, problems) = read_dictionary(format!("{HEADER}\n{rows}").as_bytes()).unwrap();
+            assert_eq!(problems[0].to_string(), wanted, "{rows}");
+            assert_eq!(problems[0].help.as_deref(), Some("close the quotation mark"));
+        }
+        let (_, problems) = read_dictionary(include_bytes!("../tests/corpus/csv/unclosed.csv")).unwrap();
+        let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert!(told.contains(&"line 3: a quotation mark in the row is never closed".to_owned()), "{told:?}");
+        // Neither a long text nor a mark that is closed at the end of the file is one.
+        let commas = "word, ".repeat(20);
+        let text = format!("{HEADER}\nr,a,,descriptive,\"{commas}\n{commas}\",,,,,,,,,,,,,\"@A=\"\"b\"\"\"");
+        assert_eq!(read(&text).1, [""; 0]);
+    }
+
+    #[test]
     fn other_files_are_refused() {
         for (text, wanted) in [
             ("", "expected a data dictionary, found an empty file"),
@@ -918,7 +1016,7 @@ mod tests {
             (
                 "\nname,age\nx,3",
                 "line 2: expected the column names of a data dictionary (`Variable / Field Name`, `Form Name`, \
-                 …), found `name,age`",
+                 …), found 2 cells that are none of them",
             ),
             (HEADER, "expected at least one field below the column names of the data dictionary, found none"),
         ] {

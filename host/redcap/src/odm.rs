@@ -553,6 +553,147 @@ pub(crate) mod tests {
         }
     }
 
+    /// A number that is damaged must not make a message due at once.
+    #[test]
+    fn a_damaged_number_is_named_and_never_read_as_at_once() {
+        for (from, to, told) in [
+            (
+                "condition_send_time_option=\"NEXT_OCCURRENCE\"",
+                "condition_send_time_option=\"TIME_LAG\" condition_send_time_lag_hours=\"1.5\"",
+                "line 19: `1.5` in `condition_send_time_lag_hours` of `<redcap:SurveysScheduler>` is no whole \
+                 number; nobody knows when to send",
+            ),
+            (
+                "reminder_timelag_hours=\"2\"",
+                "reminder_timelag_hours=\"two\"",
+                "line 19: `two` in `reminder_timelag_hours` of `<redcap:SurveysScheduler>` is no whole number; \
+                 nobody knows when to send",
+            ),
+            (
+                "reminder_num=\"2\"",
+                "reminder_num=\"-2\"",
+                "line 19: `-2` in `reminder_num` of `<redcap:SurveysScheduler>` is no whole number; it was read \
+                 as 0",
+            ),
+            (
+                "alert_number=\"1\"",
+                "alert_number=\"#1\"",
+                "line 26: `#1` in `alert_number` of `<redcap:Alerts>` is no whole number; it was read as 0",
+            ),
+            (
+                "Comparator=\"GE\"",
+                "Comparator=\"NE\"",
+                "line 85: the comparator `NE` of a range of `age` is not known; the range was left out",
+            ),
+        ] {
+            let text = SMALL.replacen(from, to, 1);
+            let (project, problems) = read_project(text.as_bytes()).unwrap();
+            assert_eq!(sentences(&problems), [told]);
+            assert!(problems[0].help.is_some() && !problems[0].withheld);
+            let invitation = &project.invitations[0];
+            match from {
+                _ if to.contains("1.5") => assert_eq!(invitation.send, When::Unknown("1.5".to_owned())),
+                _ if to.contains("two") => {
+                    assert_eq!(invitation.reminder, Some(When::Unknown("two".to_owned())));
+                }
+                _ if from.contains("reminder_num") => assert_eq!(invitation.reminders, 0),
+                _ if from.contains("alert") => assert_eq!(project.alerts[0].number, 0),
+                _ => assert_eq!(project.field("age").unwrap().min, None),
+            }
+        }
+    }
+
+    #[test]
+    fn the_arm_of_a_damaged_number_is_taken_from_the_events_name() {
+        let text = SMALL.replacen("redcap:ArmNum=\"1\"", "redcap:ArmNum=\"one\"", 1);
+        let (project, problems) = read_project(text.as_bytes()).unwrap();
+        assert_eq!(project, small_project());
+        assert_eq!(
+            sentences(&problems),
+            ["line 34: `one` is no number of an arm; the arm of `baseline_arm_1` was read as 1"]
+        );
+    }
+
+    /// A second instance whose number is damaged must not overwrite the first one.
+    #[test]
+    fn values_of_a_damaged_instance_are_left_out() {
+        let place = Place::of(&small_project(), "baseline_arm_1", "bp", 1);
+        for (from, to) in [
+            ("FormRepeatKey=\"2\"", "FormRepeatKey=\"2nd\""),
+            ("redcap:RepeatInstance=\"2\"", "redcap:RepeatInstance=\"\u{fffd}\""),
+            ("redcap:RepeatInstance=\"2\"", "redcap:RepeatInstance=\"0\""),
+        ] {
+            let text = SMALL.replacen(from, to, 1);
+            assert_ne!(text, SMALL);
+            let (project, problems) = read_project(text.as_bytes()).unwrap();
+            assert_eq!(project.records[0].get("systolic", &place), Some("120"));
+            let told =
+                "a value of `systolic` was left out: the instance of `bp` at `baseline_arm_1` cannot be read";
+            assert_eq!(sentences(&problems), [format!("line 162: {told}")]);
+            assert!(problems[0].withheld);
+        }
+        let text = SMALL.replacen("StudyEventRepeatKey=\"1\"", "StudyEventRepeatKey=\"x\"", 1);
+        let (project, problems) = read_project(text.as_bytes()).unwrap();
+        assert_eq!(project.records[0].get("first_name", &Place::at("baseline_arm_1")), None);
+        assert!(problems[0].sentence.ends_with("the instance of the event `baseline_arm_1` cannot be read"));
+    }
+
+    #[test]
+    fn one_unknown_entity_does_not_cost_the_others_their_meaning() {
+        let text = SMALL
+            .replacen("[age] &amp;gt; 17", "[age] &amp;gt; 17 and 'R&D&nbsp;&#x41;' <> ''", 1)
+            .replacen("&lt;p&gt;Please call us.&lt;/p&gt;", "&lt;p&gt;Call&nbsp;us &#233;&lt;/p&gt;", 1)
+            .replacen("redcap:FieldNote=\"in years\"", "redcap:FieldNote=\"&lt; 9 & more\"", 1);
+        let (project, problems) = read_project(text.as_bytes()).unwrap();
+        let condition = &project.invitations[0].condition;
+        assert_eq!(condition.logic.as_deref(), Some("[age] > 17 and 'R&D&nbsp;A' <> ''"));
+        assert_eq!(project.alerts[0].message, "<p>Call&nbsp;us é</p>");
+        assert_eq!(project.field("age").unwrap().note.as_deref(), Some("< 9 & more"));
+        let told = |line: u32, key: &str, element: &str| {
+            format!("line {line}: `{key}` of `<{element}>` has an `&` that is no entity; it was kept")
+        };
+        assert_eq!(
+            sentences(&problems),
+            [
+                told(19, "condition_logic", "redcap:SurveysScheduler"),
+                told(26, "alert_message", "redcap:Alerts"),
+                told(83, "redcap:FieldNote", "ItemDef"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_text_that_was_escaped_twice_is_decoded_entity_by_entity() {
+        let text = SMALL.replacen(
+            "instructions=\"&lt;p&gt;Please answer.&lt;/p&gt;\"",
+            "instructions=\"&amp;lt;p&amp;gt;Please&amp;nbsp;answer &amp;amp; &amp; rest&amp;lt;/p&amp;gt;\"",
+            1,
+        );
+        let (project, problems) = read_project(text.as_bytes()).unwrap();
+        assert_eq!(problems, []);
+        assert_eq!(project.surveys[0].instructions, "<p>Please&nbsp;answer & & rest</p>");
+    }
+
+    #[test]
+    fn a_line_with_a_participants_value_is_withheld() {
+        let secret = "<ItemData ItemOID=\"color\" Value=\"9\"/>\n\
+                      <ItemData ItemOID=\"age\" Value=\"4 & 5\"/>\n<Novelty a=\"secret\"/>";
+        let (_, problems) = read_project(with_values(secret).as_bytes()).unwrap();
+        assert_eq!(problems.len(), 3);
+        assert!(problems.iter().all(|problem| problem.withheld), "{problems:?}");
+        let many = "<ItemData ItemOID=\"x\" Value=\"1\"/>\n".repeat(25);
+        let (_, problems) = read_project(with_values(&many).as_bytes()).unwrap();
+        assert!(problems.iter().all(|problem| problem.withheld), "{problems:?}");
+        // Damage is found before anything else is known of the file.
+        for (what, withheld) in [("Favourite", false), ("\"Ann", true)] {
+            let mut damaged = SMALL.replacen(what, &format!("{what}\u{0}"), 1).into_bytes();
+            let at = damaged.iter().position(|&byte| byte == 0).unwrap();
+            damaged[at] = 0xff;
+            let (_, problems) = read_project(&damaged).unwrap();
+            assert_eq!(problems[0].withheld, withheld, "{what}");
+        }
+    }
+
     #[test]
     fn a_record_in_pieces_is_one_record() {
         let piece = "<SubjectData SubjectKey=\"1\"><StudyEventData redcap:UniqueEventName=\"baseline_arm_1\">\

@@ -12,17 +12,26 @@ pub struct Problem {
     pub sentence: String,
     /// What to do about it, as a fragment.
     pub help: Option<String>,
+    /// The line holds a participant's value and is not to be shown.
+    pub withheld: bool,
 }
 
 impl Problem {
     #[must_use]
     pub fn new(line: usize, sentence: impl Into<String>) -> Self {
-        Self { line, sentence: sentence.into(), help: None }
+        Self { line, sentence: sentence.into(), help: None, withheld: false }
     }
 
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same, with its line kept from sight if that holds a participant's value.
+    #[must_use]
+    pub fn withheld_if(mut self, withheld: bool) -> Self {
+        self.withheld = withheld;
         self
     }
 }

@@ -179,6 +179,74 @@ fn a_file_that_is_no_project_is_refused_in_words() -> Result<()> {
     let (ok, text) = told(&folder, &["inspect", "./page.html"])?;
     assert!(!ok && text.contains("expected a CDISC ODM document"), "{text}");
     let (ok, text) = told(&folder, &["eval", "1", "--project", "./study.xml", "--record", "9"])?;
-    assert!(!ok && text.contains("there is no record `9`") && text.contains("begin with 1, 2, 3"), "{text}");
+    assert!(!ok && text.contains("there is no record `9`"), "{text}");
+    assert!(text.contains("the file holds 3 records"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_broken_file_is_drawn_where_it_breaks_but_no_participants_line_is() -> Result<()> {
+    let folder = files()?;
+    let study = std::fs::read_to_string(folder.join("study.xml"))?;
+    let broken = study.replacen("</StudyName>", "</StudyNam>", 1);
+    std::fs::write(folder.join("broken.xml"), broken)?;
+    let (ok, text) = told(&folder, &["inspect", "./broken.xml"])?;
+    assert!(!ok && text.contains("the XML is broken"), "{text}");
+    assert!(text.contains("</StudyNam>") && text.contains("───"), "{text}");
+
+    let secret = study.replacen("Value=\"Ann\"/>", "Value=\"Ann\"></Broken>", 1);
+    anyhow::ensure!(secret != study, "nobody is called Ann");
+    std::fs::write(folder.join("secret.xml"), secret)?;
+    let (ok, text) = told(&folder, &["inspect", "./secret.xml"])?;
+    assert!(!ok && text.contains("the XML is broken") && !text.contains("Ann"), "{text}");
+
+    // Exports of records are met in place of projects and dictionaries.
+    for (file, records) in [
+        ("records.xml", "<records><item><first_name>Ann</first_name></item></records>"),
+        ("records.csv", "1,Ann,2026-11-23\n2,Bo,2026-11-24\n"),
+    ] {
+        std::fs::write(folder.join(file), records)?;
+        let (ok, text) = told(&folder, &["inspect", &format!("./{file}")])?;
+        assert!(!ok && text.contains("line 1: expected") && !text.contains("Ann"), "{text}");
+    }
+    Ok(())
+}
+
+/// A file with a value of a field that is not there.
+fn with_problems() -> Result<PathBuf> {
+    let folder = files()?;
+    let study = std::fs::read_to_string(folder.join("study.xml"))?;
+    let odd = study.replacen("<ItemData ", "<ItemData ItemOID=\"gone\" Value=\"a secret\"/>\n<ItemData ", 1);
+    anyhow::ensure!(odd != study, "there are no values");
+    std::fs::write(folder.join("odd.xml"), odd)?;
+    Ok(folder)
+}
+
+#[test]
+fn an_inspection_draws_no_line_with_a_participants_value() -> Result<()> {
+    let folder = with_problems()?;
+    let (ok, text) = told(&folder, &["inspect", "./odd.xml"])?;
+    assert!(!ok && text.contains("a value of `gone`, which is no field, was left out"), "{text}");
+    assert!(!text.contains("a secret"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn what_the_reader_of_a_file_had_to_say_is_not_lost() -> Result<()> {
+    let folder = with_problems()?;
+    let at = ["--project", "./odd.xml", "--record", "1", "--now", "2026-11-23 10:00"];
+    let mention = "the file has 1 problem; `consentry redcap inspect` shows them";
+    for question in [["eval", "[weight] > 3"], ["pipe", "Hi"]] {
+        let (ok, text) = told(&folder, &[&question[..], &at].concat())?;
+        assert!(ok && text.contains(mention), "{text}");
+        assert!(!text.starts_with(mention), "the answer comes on another channel: {text}");
+    }
+    let sentence = "a value of `gone`, which is no field, was left out";
+    let (ok, text) = told(&folder, &["recalculate", "./odd.xml", "--now", "2026-11-23"])?;
+    assert!(!ok && text.contains(sentence) && !text.contains("a secret"), "{text}");
+    let (ok, text) = told(&folder, &["recalculate", "./odd.xml", "--now", "2026-11-23", "--json"])?;
+    let told: Value = serde_json::from_str(&text)?;
+    assert!(!ok);
+    assert_eq!(told["reader_problems"][0]["sentence"], sentence);
     Ok(())
 }

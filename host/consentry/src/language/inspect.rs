@@ -9,7 +9,7 @@ use redcap::inspect::{Inspection, Trouble, inspect as look};
 use redcap::project::{FieldKind, Project};
 use serde_json::{Value as Json, json};
 
-use super::{draw, print_json, read};
+use super::{Lines, draw, print_json, read};
 
 /// True if nothing is wrong.
 pub(super) fn inspect(file: &Path, json: bool, out: &mut impl Write) -> miette::Result<bool> {
@@ -22,7 +22,7 @@ pub(super) fn inspect(file: &Path, json: bool, out: &mut impl Write) -> miette::
         surveys(&project, &inspection, out).into_diagnostic()?;
         let text = std::fs::read(file).into_diagnostic()?;
         let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
+        let lines = Lines::of(&text);
         for trouble in &inspection.troubles {
             tell(file, trouble, &lines, out)?;
         }
@@ -111,15 +111,13 @@ fn surveys(project: &Project, inspection: &Inspection, out: &mut impl Write) -> 
 }
 
 /// Draws the text a problem is in: the condition or message, or else the line of the file, unless that
-/// is too long to be looked at.
-fn tell(file: &Path, trouble: &Trouble, lines: &[&str], out: &mut impl Write) -> miette::Result<()> {
-    const LONGEST: usize = 300;
+/// may not be shown or is too long to be looked at.
+fn tell(file: &Path, trouble: &Trouble, lines: &Lines<'_>, out: &mut impl Write) -> miette::Result<()> {
     let number = if trouble.line > 0 { format!(":{}", trouble.line) } else { String::new() };
     let place = if trouble.place.is_empty() { String::new() } else { format!(", {}", trouble.place) };
     let name = format!("{}{number}{place}", file.display());
     let help = trouble.help.clone().unwrap_or_default();
-    let line = trouble.line.checked_sub(1).and_then(|at| lines.get(at)).copied();
-    let line = line.filter(|line| !line.is_empty() && line.len() <= LONGEST);
+    let line = lines.get(trouble.line).filter(|_| !trouble.withheld);
     match (&trouble.excerpt, line) {
         (Some((text, at)), _) => draw(out, &name, text, &[(at.clone(), trouble.sentence.clone(), help)]),
         (None, Some(line)) => draw(out, &name, line, &[(0..line.len(), trouble.sentence.clone(), help)]),

@@ -9,14 +9,14 @@ use serde_json::json;
 
 use super::{draw, moment, print_json, read};
 
-/// True if every stored value is equal to the computed one, and every calculation can be read.
+/// True if every stored value is equal to the computed one, and the file and every calculation can be read.
 pub(super) fn recalculate(
     file: &Path,
     now: Option<&str>,
     json: bool,
     out: &mut impl Write,
 ) -> miette::Result<bool> {
-    let (project, _) = read(file)?;
+    let (project, reader_problems) = read(file)?;
     // What a server stored was computed before the export, so that is the moment closest to it.
     let Some(now) = now.or(Some(project.exported_at.as_str()).filter(|at| !at.is_empty())) else {
         let help = "say with --now when the calculations were made, as in --now 2026-11-23";
@@ -59,6 +59,9 @@ pub(super) fn recalculate(
                 "help": problem.mistake.help,
             })
         });
+        let of_reader = reader_problems.iter().map(
+            |problem| json!({ "line": problem.line, "sentence": problem.sentence, "help": problem.help }),
+        );
         let answer = json!({
             "now": now.strftime("%Y-%m-%d %H:%M:%S").to_string(),
             "records": project.records.len(),
@@ -69,6 +72,7 @@ pub(super) fn recalculate(
             "different_as_time_passed": over_time,
             "blank_and_never_computed": passed_over,
             "problems": problems.collect::<Vec<_>>(),
+            "reader_problems": of_reader.collect::<Vec<_>>(),
         });
         print_json(out, &answer)?;
     } else {
@@ -100,6 +104,11 @@ pub(super) fn recalculate(
                 &[(mistake.at.clone(), mistake.sentence.clone(), mistake.help.clone())],
             )?;
         }
+        // A value that was left out was not compared, and what is equal may be so for the wrong reason.
+        for problem in &reader_problems {
+            let help = problem.help.as_deref().map(|help| format!("; {help}")).unwrap_or_default();
+            writeln!(out, "{problem}{help}").into_diagnostic()?;
+        }
         writeln!(
             out,
             "{} values of {} calculated fields in {} records at {}: {equal} equal, {different} different, \
@@ -111,5 +120,5 @@ pub(super) fn recalculate(
         )
         .into_diagnostic()?;
     }
-    Ok(different == 0 && calculations.problems.is_empty())
+    Ok(different == 0 && calculations.problems.is_empty() && reader_problems.is_empty())
 }

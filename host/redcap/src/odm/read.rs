@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::ParseIntError;
 
 use encoding_rs::{Encoding, UTF_8};
 use quick_xml::Reader;
-use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event as Xml};
 
 use super::{PASSED_OVER, attribute, is_passed_over};
@@ -30,6 +30,9 @@ pub enum XmlError {
         source: quick_xml::Error,
     },
 }
+
+/// With this begin the records in a file.
+const RECORDS_BEGIN: &str = "<ClinicalData";
 
 const AN_ODM_DOCUMENT: &str = "a CDISC ODM document (`<ODM …>`)";
 
@@ -66,9 +69,12 @@ fn decode<'a>(xml: &'a [u8], problems: &mut Vec<Problem>) -> Cow<'a, str> {
         };
         let sentence =
             format!("the file is not all {}; what is damaged was marked with `\u{fffd}`", encoding.name());
+        // The records come last, so from their first sign on a line may be a participant's.
+        let before = text.find('\u{fffd}').map_or(&*text, |at| &text[..at]);
         problems.push(
             Problem::new(line, sentence)
-                .with_help("look for the sign in REDCap, correct it and download again"),
+                .with_help("look for the sign in REDCap, correct it and download again")
+                .withheld_if(before.contains(RECORDS_BEGIN)),
         );
     }
     text
@@ -129,6 +135,10 @@ struct Reading<'a> {
     astray: Option<String>,
     /// The same for the event around it.
     event_astray: Option<String>,
+    /// The same for the form around a group of items.
+    form_astray: Option<String>,
+    /// Problems that a damaged file has by the thousand.
+    kinds: Kinds,
     values: Vec<Stored>,
     /// The field a file's content stands in.
     upload: Option<(String, String)>,
@@ -182,6 +192,8 @@ impl<'a> Reading<'a> {
             form: None,
             astray: None,
             event_astray: None,
+            form_astray: None,
+            kinds: Kinds::default(),
             values: Vec::new(),
             upload: None,
         }
@@ -199,8 +211,32 @@ impl<'a> Reading<'a> {
     }
 
     fn problem(&mut self, sentence: String) {
-        let line = self.line();
-        self.problems.push(Problem::new(line, sentence));
+        let problem = self.found(sentence);
+        self.problems.push(problem);
+    }
+
+    /// A problem with what is being read. Within the records its line may hold a participant's value.
+    fn found(&mut self, sentence: String) -> Problem {
+        let within_records = self.open.iter().any(|name| name == "ClinicalData");
+        Problem::new(self.line(), sentence).withheld_if(within_records)
+    }
+
+    /// Reads the attributes of a setting by a function that notes what it could not read.
+    fn setting<T>(
+        &mut self,
+        name: &str,
+        attributes: &mut Attributes,
+        read: fn(Attributes, Line, &mut Vec<Unread>) -> T,
+    ) -> T {
+        let mut unread = Vec::new();
+        let setting = read(std::mem::take(attributes), Line(self.line()), &mut unread);
+        for Unread { key, text, instead } in unread {
+            let sentence = format!("`{text}` in `{key}` of `<{name}>` is no whole number; {instead}");
+            let help = "correct the number in REDCap and download the project XML once more";
+            let problem = self.found(sentence).with_help(help);
+            self.problems.push(problem);
+        }
+        setting
     }
 
     fn run(&mut self) -> Result<(), XmlError> {
@@ -231,9 +267,7 @@ impl<'a> Reading<'a> {
                 Xml::CData(data) => self.text(&data)?,
                 Xml::GeneralRef(reference) => {
                     let entity = format!("&{};", &*reference);
-                    let means =
-                        unescape(&entity).map_or_else(|_| entity.clone(), std::borrow::Cow::into_owned);
-                    self.text(&means)?;
+                    self.text(&decoded(&entity).0)?;
                 }
                 Xml::Eof => break,
                 Xml::Comment(_) | Xml::Decl(_) | Xml::PI(_) | Xml::DocType(_) => {}
@@ -286,9 +320,15 @@ impl<'a> Reading<'a> {
                 continue;
             }
             // Not normalised: a line break in a condition or a message is part of it.
-            let value = unescape(&attribute.value)
-                .map_or_else(|_| attribute.value.to_string(), std::borrow::Cow::into_owned);
-            attributes.insert(attribute.key.0.to_owned(), with_plain_breaks(value));
+            let (value, is_whole) = decoded(&attribute.value);
+            let key = attribute.key.0.to_owned();
+            if !is_whole {
+                let sentence =
+                    format!("`{key}` of `<{}>` has an `&` that is no entity; it was kept", start.name().0);
+                let problem = self.found(sentence).with_help("write `&amp;` for a plain `&`");
+                self.kinds.tell("attributes with an `&` that is no entity", problem, &mut self.problems);
+            }
+            attributes.insert(key, with_plain_breaks(value));
         }
         attributes
     }
@@ -327,27 +367,37 @@ impl<'a> Reading<'a> {
                 custom_label: take("redcap:CustomLabel"),
             }),
             "redcap:Surveys" => {
-                let line = self.line();
-                self.project.surveys.push(survey(std::mem::take(&mut attributes), Line(line)));
+                let line = Line(self.line());
+                self.project.surveys.push(survey(std::mem::take(&mut attributes), line));
             }
             "redcap:SurveysQueue" => {
-                let line = self.line();
-                self.project.queue.push(queue_row(std::mem::take(&mut attributes), Line(line)));
+                let line = Line(self.line());
+                self.project.queue.push(queue_row(std::mem::take(&mut attributes), line));
             }
             "redcap:SurveysScheduler" => {
-                let line = self.line();
-                self.project.invitations.push(invitation(std::mem::take(&mut attributes), Line(line)));
+                let read = self.setting(&name, &mut attributes, invitation);
+                self.project.invitations.push(read);
             }
             "redcap:Alerts" => {
-                let line = self.line();
-                self.project.alerts.push(alert(std::mem::take(&mut attributes), Line(line)));
+                let read = self.setting(&name, &mut attributes, alert);
+                self.project.alerts.push(read);
             }
             "StudyEventDef" => {
                 let unique_name = filled(take("redcap:UniqueEventName"))
                     .unwrap_or_else(|| take("OID").trim_start_matches("Event.").to_owned());
                 let label = filled(take("redcap:EventName")).unwrap_or_else(|| take("Name"));
-                let arm = take("redcap:ArmNum").parse().unwrap_or(1);
+                let given = take("redcap:ArmNum");
                 let arm_name = take("redcap:ArmName");
+                let arm = counted(&given).unwrap_or_else(|_| {
+                    // REDCap ends the name of an event with the number of its arm.
+                    let arm = unique_name.rsplit_once("_arm_").and_then(|(_, number)| number.parse().ok());
+                    let sentence =
+                        format!("`{given}` is no number of an arm; the arm of `{unique_name}` was read as");
+                    let problem = self.found(format!("{sentence} {}", arm.unwrap_or(1)));
+                    self.problems.push(problem.with_help("download the project XML from REDCap once more"));
+                    arm
+                });
+                let arm = arm.unwrap_or(1);
                 if self.project.arm(arm).is_none() {
                     self.project.arms.push(Arm { number: arm, name: arm_name });
                 }
@@ -388,7 +438,19 @@ impl<'a> Reading<'a> {
                     item.code_list = Some(take("CodeListOID"));
                 }
             }
-            "RangeCheck" => self.comparator = take("Comparator"),
+            "RangeCheck" => {
+                self.comparator = take("Comparator");
+                if !matches!(self.comparator.as_str(), "GE" | "GT" | "LE" | "LT") {
+                    let field = self.items.last().map(|item| item.field.name.as_str()).unwrap_or_default();
+                    let sentence = format!(
+                        "the comparator `{}` of a range of `{field}` is not known; the range was left out",
+                        self.comparator
+                    );
+                    let help = "give the field a least and a greatest value in REDCap";
+                    let problem = self.found(sentence).with_help(help);
+                    self.problems.push(problem);
+                }
+            }
             "CodeList" => {
                 let oid = take("OID");
                 let checkbox = parse_choices(&take("redcap:CheckboxChoices"));
@@ -416,7 +478,10 @@ impl<'a> Reading<'a> {
             "StudyEventData" => {
                 let event = filled(take("redcap:UniqueEventName"))
                     .unwrap_or_else(|| take("StudyEventOID").trim_start_matches("Event.").to_owned());
-                let instance = take("StudyEventRepeatKey").parse().unwrap_or(1);
+                let key = counted(&take("StudyEventRepeatKey"));
+                let repeats = self.project.event_repeats(&event);
+                let is_damaged = key.is_err() || repeats && key == Ok(Some(0));
+                let instance = key.ok().flatten().unwrap_or(1).max(1);
                 self.place = Place::at(&event);
                 self.place.instance = instance;
                 // A classic project defines no event, and still may name the one it has.
@@ -426,7 +491,9 @@ impl<'a> Reading<'a> {
                 };
                 self.astray = if !known {
                     Some(format!("the event `{event}` is not one of the project's"))
-                } else if instance > 1 && !self.project.event_repeats(&event) {
+                } else if is_damaged {
+                    Some(format!("the instance of the event `{event}` cannot be read"))
+                } else if instance > 1 && !repeats {
                     Some(format!("the event `{event}` does not repeat, so it has no instance {instance}"))
                 } else {
                     None
@@ -440,6 +507,7 @@ impl<'a> Reading<'a> {
             }
             "ItemGroupData" => {
                 let form = filled(take("redcap:RepeatInstrument")).or_else(|| self.form.clone());
+                self.form_astray.clone_from(&self.astray);
                 self.repeat(&form.unwrap_or_default(), &take("redcap:RepeatInstance"));
             }
             "ItemData" => {
@@ -487,9 +555,17 @@ impl<'a> Reading<'a> {
     }
 
     fn repeat(&mut self, form: &str, instance: &str) {
-        let instance = instance.parse::<u32>().unwrap_or(0);
         let event = self.place.event_name();
-        if self.project.repeats(event, form) {
+        let repeats = self.project.repeats(event, form);
+        let instance = counted(instance);
+        if instance.is_err() || repeats && instance == Ok(Some(0)) {
+            // It must not become the first instance, which has values of its own.
+            let astray = format!("the instance of `{form}` at `{event}` cannot be read");
+            self.astray.get_or_insert(astray);
+            return;
+        }
+        let instance = instance.ok().flatten().unwrap_or(0);
+        if repeats {
             self.place.instrument = Some(form.to_owned());
             if instance > 0 {
                 self.place.instance = instance;
@@ -590,6 +666,7 @@ impl<'a> Reading<'a> {
                     self.value(oid, name);
                 }
             }
+            ("ItemGroupData", _) => self.astray.clone_from(&self.form_astray),
             ("FormData", _) => {
                 self.form = None;
                 let event_astray = self.event_astray.clone();
@@ -695,7 +772,7 @@ impl<'a> Reading<'a> {
             project.record_id_field =
                 project.fields.first().map(|field| field.name.clone()).unwrap_or_default();
         }
-        store_values(project, self.values, &mut self.problems);
+        store_values(project, self.values, self.kinds, &mut self.problems);
         self.problems.sort_by_key(|problem| problem.line);
         (self.project, self.problems)
     }
@@ -745,6 +822,7 @@ struct Kind {
     told: usize,
     untold: usize,
     last: usize,
+    withheld: bool,
 }
 
 /// How many problems of one kind are told one by one.
@@ -764,6 +842,7 @@ impl Kinds {
         } else {
             kind.untold += 1;
             kind.last = problem.line;
+            kind.withheld = problem.withheld;
         }
     }
 
@@ -771,15 +850,16 @@ impl Kinds {
         for (name, kind) in self.by_name {
             if kind.untold > 0 {
                 let sentence = format!("and {} more {name}", kind.untold);
-                problems.push(Problem::new(kind.last, sentence));
+                problems.push(Problem::new(kind.last, sentence).withheld_if(kind.withheld));
             }
         }
     }
 }
 
-fn store_values(project: &mut Project, values: Vec<Stored>, problems: &mut Vec<Problem>) {
+fn store_values(project: &mut Project, values: Vec<Stored>, mut kinds: Kinds, problems: &mut Vec<Problem>) {
     let mut records = std::mem::take(&mut project.records);
-    let mut kinds = Kinds::default();
+    // The line of a value is never shown.
+    let told = |line: usize, sentence: String| Problem::new(line, sentence).withheld_if(true);
     let boxes: HashMap<&str, HashSet<String>> = project
         .fields
         .iter()
@@ -793,7 +873,7 @@ fn store_values(project: &mut Project, values: Vec<Stored>, problems: &mut Vec<P
     for Stored { record, oid, place, value, astray, line } in values {
         let Some(record) = records.get_mut(record) else { continue };
         if let Some(astray) = astray {
-            let problem = Problem::new(line, format!("a value of `{oid}` was left out: {astray}"));
+            let problem = told(line, format!("a value of `{oid}` was left out: {astray}"));
             kinds.tell("values at places that are none", problem, problems);
             continue;
         }
@@ -806,7 +886,7 @@ fn store_values(project: &mut Project, values: Vec<Stored>, problems: &mut Vec<P
                 record.set(&oid, &place, &value);
             } else {
                 let sentence = format!("a value of `{oid}`, which is no field, was left out");
-                kinds.tell("values of what is no field", Problem::new(line, sentence), problems);
+                kinds.tell("values of what is no field", told(line, sentence), problems);
             }
             continue;
         };
@@ -817,7 +897,7 @@ fn store_values(project: &mut Project, values: Vec<Stored>, problems: &mut Vec<P
             || field.kind != FieldKind::Checkbox && !name.eq_ignore_ascii_case(&oid)
         {
             let sentence = format!("a value of `{oid}`, which is no choice of `{name}`, was left out");
-            kinds.tell("values of what is no choice", Problem::new(line, sentence), problems);
+            kinds.tell("values of what is no choice", told(line, sentence), problems);
             continue;
         }
         let is_choice = field.kind != FieldKind::Sql && field.kind.is_single_choice();
@@ -828,7 +908,7 @@ fn store_values(project: &mut Project, values: Vec<Stored>, problems: &mut Vec<P
         {
             // Not the value itself: what a participant answered is nobody's log line.
             let sentence = format!("a value of `{name}` is none of its choices; it was kept");
-            kinds.tell("values that are none of the choices", Problem::new(line, sentence), problems);
+            kinds.tell("values that are none of the choices", told(line, sentence), problems);
         }
         // ODM parts a date from its time with a `T`; REDCap itself uses a blank.
         let is_moment =
@@ -885,7 +965,7 @@ fn filled(text: String) -> Option<String> {
 /// so undoing it cannot change its meaning.
 fn twice(text: String) -> String {
     if ["&lt;", "&gt;", "&amp;", "&quot;", "&#039;"].iter().any(|entity| text.contains(entity)) {
-        unescape(&text).map_or_else(|_| text.clone(), std::borrow::Cow::into_owned)
+        decoded(&text).0
     } else {
         text
     }
@@ -895,10 +975,66 @@ fn twice(text: String) -> String {
 /// escaped as a whole.
 fn html(text: String) -> String {
     if !text.contains('<') && text.contains("&lt;") && text.contains("&gt;") {
-        unescape(&text).map_or_else(|_| text.clone(), std::borrow::Cow::into_owned)
+        decoded(&text).0
     } else {
         text
     }
+}
+
+/// A text with its entities as what they stand for, and whether each `&` began one. One that XML does not
+/// know, as `&nbsp;`, must not cost the others their meaning, so it is left as it is.
+fn decoded(text: &str) -> (String, bool) {
+    /// Longer than every reference to a character, leading zeros and all.
+    const LONGEST: usize = 16;
+    let (mut out, mut rest, mut is_whole) = (String::with_capacity(text.len()), text, true);
+    while let Some((before, after)) = rest.split_once('&') {
+        out.push_str(before);
+        let end = after.bytes().take(LONGEST).position(|byte| byte == b';');
+        if let Some((means, end)) = end.and_then(|end| Some((entity(&after[..end])?, end))) {
+            out.push(means);
+            rest = &after[end + 1..];
+        } else {
+            out.push('&');
+            is_whole = false;
+            rest = after;
+        }
+    }
+    out.push_str(rest);
+    (out, is_whole)
+}
+
+/// What an entity of XML stands for.
+fn entity(name: &str) -> Option<char> {
+    Some(match name {
+        "lt" => '<',
+        "gt" => '>',
+        "amp" => '&',
+        "quot" => '"',
+        "apos" => '\'',
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let code = match number.strip_prefix('x') {
+                Some(hex) => u32::from_str_radix(hex, 16),
+                None => number.parse(),
+            };
+            char::from_u32(code.ok()?).filter(|c| *c != '\0')?
+        }
+    })
+}
+
+/// A number that may be left blank.
+fn counted(text: &str) -> Result<Option<u32>, ParseIntError> {
+    match text.trim() {
+        "" => Ok(None),
+        text => text.parse().map(Some),
+    }
+}
+
+/// What could not be read of a setting's attribute.
+struct Unread {
+    key: &'static str,
+    text: String,
+    instead: &'static str,
 }
 
 fn take(attributes: &mut Attributes, key: &str) -> String {
@@ -909,8 +1045,34 @@ fn flag(attributes: &mut Attributes, key: &str) -> bool {
     take(attributes, key) == "1"
 }
 
-fn number(attributes: &mut Attributes, key: &str) -> u32 {
-    take(attributes, key).trim().parse().unwrap_or(0)
+/// A number, where blank is 0; or else the text that is none.
+fn number(attributes: &mut Attributes, key: &str) -> Result<u32, String> {
+    match take(attributes, key).trim() {
+        "" => Ok(0),
+        text => text.parse().map_err(|_| text.to_owned()),
+    }
+}
+
+/// A number without which the rest still has a meaning. One that cannot be read is noted and is 0.
+fn number_or_none(attributes: &mut Attributes, key: &'static str, unread: &mut Vec<Unread>) -> u32 {
+    number(attributes, key).unwrap_or_else(|text| {
+        unread.push(Unread { key, text, instead: "it was read as 0" });
+        0
+    })
+}
+
+/// A lag of days, hours and minutes. One that cannot be read is not known: were it 0, its message would be
+/// due at once.
+fn lag(attributes: &mut Attributes, keys: [&'static str; 3], unread: &mut Vec<Unread>) -> When {
+    let mut damaged = None;
+    let [days, hours, minutes] = keys.map(|key| {
+        number(attributes, key).unwrap_or_else(|text| {
+            damaged.get_or_insert_with(|| text.clone());
+            unread.push(Unread { key, text, instead: "nobody knows when to send" });
+            0
+        })
+    });
+    damaged.map_or(When::Lag { days, hours, minutes }, When::Unknown)
 }
 
 fn rest(mut attributes: Attributes) -> Attributes {
@@ -957,29 +1119,24 @@ fn queue_row(mut from: Attributes, line: Line) -> QueueRow {
     }
 }
 
-fn invitation(mut from: Attributes, line: Line) -> AutomatedInvitation {
+fn invitation(mut from: Attributes, line: Line, unread: &mut Vec<Unread>) -> AutomatedInvitation {
     let from_ = &mut from;
     let option = take(from_, "condition_send_time_option");
-    let lag = When::Lag {
-        days: number(from_, "condition_send_time_lag_days"),
-        hours: number(from_, "condition_send_time_lag_hours"),
-        minutes: number(from_, "condition_send_time_lag_minutes"),
-    };
+    let keys =
+        ["condition_send_time_lag_days", "condition_send_time_lag_hours", "condition_send_time_lag_minutes"];
+    let after = lag(from_, keys, unread);
     let day = take(from_, "condition_send_next_day_type");
     let time = take(from_, "condition_send_next_time");
     let at = take(from_, "condition_send_time_exact");
-    let send = when(&option, lag, day, time, at).unwrap_or_default();
+    let send = when(&option, after, day, time, at).unwrap_or_default();
 
     let option = take(from_, "reminder_type");
-    let lag = When::Lag {
-        days: number(from_, "reminder_timelag_days"),
-        hours: number(from_, "reminder_timelag_hours"),
-        minutes: number(from_, "reminder_timelag_minutes"),
-    };
+    let keys = ["reminder_timelag_days", "reminder_timelag_hours", "reminder_timelag_minutes"];
+    let after = lag(from_, keys, unread);
     let day = take(from_, "reminder_nextday_type");
     let time = take(from_, "reminder_nexttime");
     let at = take(from_, "reminder_exact_time");
-    let reminder = when(&option, lag, day, time, at);
+    let reminder = when(&option, after, day, time, at);
 
     AutomatedInvitation {
         instrument: take(from_, "survey_id"),
@@ -991,7 +1148,7 @@ fn invitation(mut from: Attributes, line: Line) -> AutomatedInvitation {
         send,
         delivery_type: take(from_, "delivery_type"),
         reminder,
-        reminders: number(from_, "reminder_num"),
+        reminders: number_or_none(from_, "reminder_num", unread),
         reeval_before_send: flag(from_, "reeval_before_send"),
         settings: rest(from),
         line,
@@ -1009,10 +1166,10 @@ fn when(option: &str, lag: When, day: String, time: String, at: String) -> Optio
     })
 }
 
-fn alert(mut from: Attributes, line: Line) -> Alert {
+fn alert(mut from: Attributes, line: Line, unread: &mut Vec<Unread>) -> Alert {
     let from_ = &mut from;
     Alert {
-        number: number(from_, "alert_number"),
+        number: number_or_none(from_, "alert_number", unread),
         title: take(from_, "alert_title"),
         kind: take(from_, "alert_type"),
         active: !flag(from_, "email_deleted"),
