@@ -16,8 +16,9 @@ use jiff::tz::TimeZone;
 use miette::{GraphicalReportHandler, GraphicalTheme, IntoDiagnostic, Report, WrapErr, miette};
 use redcap::logic::{self, Context, Standing, Value, evaluate, parse};
 use redcap::odm::XmlError;
-use redcap::pipe::pipe;
+use redcap::pipe::{LinkKind, pipe};
 use redcap::project::Project;
+use redcap::record::checkbox_column;
 use redcap::{Place, Record};
 use serde_json::{Value as Json, json};
 
@@ -86,8 +87,11 @@ pub struct At {
     #[arg(long)]
     instrument: Option<String>,
     /// Which repeat, counted from 1
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     instance: u32,
+    /// A value to try, in place of the record's: `--set age=34`, `--set "symptoms(1)=1"`
+    #[arg(long, value_name = "FIELD=VALUE")]
+    set: Vec<String>,
     /// The server's local time, as in `2026-11-23 10:00`; without it, this machine's
     #[arg(long, value_name = "TIME")]
     now: Option<String>,
@@ -97,7 +101,30 @@ pub struct At {
 }
 
 /// Answers, and ends with 1 if there are problems.
-pub fn run(command: &Command, mut out: impl Write) -> miette::Result<ExitCode> {
+pub fn run(command: &Command, out: impl Write) -> miette::Result<ExitCode> {
+    answer(command, Heard(out))
+}
+
+/// What nobody reads any more is not written, and that is no failure: `… | head` has what it wanted.
+struct Heard<W>(W);
+
+impl<W: Write> Write for Heard<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self.0.write(bytes) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(bytes.len()),
+            other => other,
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self.0.flush() {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    }
+}
+
+fn answer(command: &Command, mut out: impl Write) -> miette::Result<ExitCode> {
     let sound = match command {
         Command::Inspect { file, json } => inspect::inspect(file, *json, &mut out)?,
         Command::Eval { expression, at } => eval(expression, at, &mut out)?,
@@ -127,8 +154,12 @@ fn eval(text: &str, at: &At, out: &mut impl Write) -> miette::Result<bool> {
         Ok(expression) => {
             let standing = Standing { event: Some(scene.place.event_name()) };
             let findings = logic::check(expression, &scene.project, standing);
-            let found: Vec<Found> =
+            let mut found: Vec<Found> =
                 findings.into_iter().map(|finding| (finding.at, finding.sentence, finding.help)).collect();
+            if let Some((reference, what)) = logic::untold(expression, &context) {
+                let sentence = format!("`{reference}` needs to know {what}, so that it is blank here");
+                found.push((0..text.len(), sentence, String::new()));
+            }
             (found, Some(evaluate(expression, &context)), Some(expression.to_string()))
         }
         Err(mistakes) => {
@@ -158,7 +189,7 @@ fn eval(text: &str, at: &At, out: &mut impl Write) -> miette::Result<bool> {
             };
             writeln!(out, "{shown}").into_diagnostic()?;
         }
-        draw(out, "expression", text, &found)?;
+        draw(&mut std::io::stderr(), "expression", text, &found)?;
     }
     Ok(found.is_empty())
 }
@@ -179,8 +210,15 @@ fn piped(text: &str, html: bool, at: &At, out: &mut impl Write) -> miette::Resul
     let template = if html { redcap::html::html_to_text(text) } else { text.to_owned() };
     // Only the server knows its links, so each is shown as what it would lead to.
     let piped = pipe(&template, &scene.context(), &|wanted| {
-        let form = wanted.instrument.as_deref().map(|form| format!(" of {form}")).unwrap_or_default();
-        Some(format!("({:?}{form} at {})", wanted.kind, wanted.event))
+        let form = wanted.instrument.as_deref().map(|form| format!(" {form}")).unwrap_or_default();
+        let what = match wanted.kind {
+            LinkKind::Survey => "link to the survey",
+            LinkKind::SurveyQueue => "link to the survey queue",
+            LinkKind::Form => "link to the form",
+            LinkKind::SurveyAccessCode => "access code of the survey",
+            LinkKind::SurveyReturnCode => "return code of the survey",
+        };
+        Some(format!("<{what}{form} at {}>", wanted.event))
     });
     let found: Vec<Found> = piped
         .problems
@@ -206,10 +244,11 @@ fn piped(text: &str, html: bool, at: &At, out: &mut impl Write) -> miette::Resul
             let marks = [(filled.identifier, "identifier"), (filled.blank, "blank")];
             let marks: Vec<&str> = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
             if !marks.is_empty() {
-                writeln!(out, "  `{}`: {}", filled.field, marks.join(", ")).into_diagnostic()?;
+                writeln!(std::io::stderr(), "  `{}`: {}", filled.field, marks.join(", "))
+                    .into_diagnostic()?;
             }
         }
-        draw(out, "text", &template, &found)?;
+        draw(&mut std::io::stderr(), "text", &template, &found)?;
     }
     Ok(found.is_empty())
 }
@@ -227,7 +266,7 @@ struct Scene {
 impl Scene {
     fn new(at: &At) -> miette::Result<Self> {
         let (project, problems) = read(&at.project)?;
-        let record = match &at.record {
+        let mut record = match &at.record {
             None => Record::new(""),
             Some(id) => record(&project, id)?.clone(),
         };
@@ -251,6 +290,17 @@ impl Scene {
             Some(form) => Place::of(&project, &event, form, at.instance),
             None => Place { instance: at.instance, ..Place::at(&event) },
         };
+        if at.instance > 1 && place.instrument.is_none() && !project.event_repeats(&event) {
+            let help = "name a repeating instrument with --instrument, or leave --instance out";
+            return Err(miette!(
+                help = help,
+                "nothing repeats there, so that there is no instance {}",
+                at.instance
+            ));
+        }
+        for pair in &at.set {
+            set(&project, &mut record, &place, pair)?;
+        }
         let now = match &at.now {
             Some(text) => moment(text)?,
             None => TimeZone::system().to_datetime(gateway::Clock::System.now()),
@@ -272,6 +322,31 @@ impl Scene {
     fn context(&self) -> Context<'_> {
         Context::new(&self.project, &self.record, &self.place, self.now)
     }
+}
+
+/// Puts a value into the record at the place at hand, or where its form stands at the event.
+fn set(project: &Project, record: &mut Record, place: &Place, pair: &str) -> miette::Result<()> {
+    let Some((name, value)) = pair.split_once('=') else {
+        return Err(miette!(help = "write it as in --set age=34", "`{pair}` is no field and value"));
+    };
+    let name = name.trim().trim_start_matches('[').trim_end_matches(']');
+    let (name, code) = match name.split_once('(') {
+        Some((name, code)) => (name, Some(code.trim_end_matches(')'))),
+        None => (name, None),
+    };
+    if name.eq_ignore_ascii_case(&project.record_id_field) {
+        value.clone_into(&mut record.id);
+        return Ok(());
+    }
+    let instrument = match (project.field(name), project.status_of(name)) {
+        (Some(field), _) => &field.instrument,
+        (None, Some(instrument)) => &instrument.name,
+        (None, None) => return Err(miette!("there is no field `{name}`")),
+    };
+    let place = Place::of(project, place.event_name(), instrument, place.instance);
+    let column = code.map_or_else(|| name.to_owned(), |code| checkbox_column(name, code));
+    record.set(&column, &place, value.trim());
+    Ok(())
 }
 
 fn record<'a>(project: &'a Project, id: &str) -> miette::Result<&'a Record> {

@@ -719,6 +719,7 @@ impl Reading {
         let project = &mut self.project;
         let Some(first) = project.fields.first() else { return Err(DictionaryError::NoFields) };
         project.record_id_field.clone_from(&first.name);
+        project.fields_only = true;
         project.form_events = project
             .instruments
             .iter()

@@ -309,8 +309,9 @@ impl Inspecting<'_> {
             let plain = if text.html { html_to_text(text.text) } else { text.text.to_owned() };
             for problem in pipe(&plain, &context, &|_| Some(String::new())).problems {
                 let at = &plain[problem.at.clone()];
-                // A data dictionary does not say which forms are surveys.
-                let is_unknown = project.surveys.is_empty() && at.contains("[survey-");
+                // A data dictionary tells neither which forms are surveys nor which events there are.
+                let is_unknown =
+                    project.fields_only && (at.contains("[survey-") || problem.sentence.contains("no event"));
                 let is_at_home = text.on_form && is_at_home(at, &problem.sentence);
                 if is_unknown || is_at_home {
                     continue;

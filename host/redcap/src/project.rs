@@ -49,6 +49,9 @@ pub struct Project {
     pub irb_number: String,
     /// Codes that stand for a reason why a value is missing; any field may hold one.
     pub missing_data_codes: Vec<Choice>,
+    /// Whether the project was read from something that tells fields only, as a data dictionary does:
+    /// then nothing is known of events and surveys, and naming one is no mistake.
+    pub fields_only: bool,
     /// Every other project setting in the file, by the name of its element.
     pub settings: BTreeMap<String, String>,
     pub records: Vec<Record>,

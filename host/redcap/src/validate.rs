@@ -259,11 +259,18 @@ fn text(field: &Field, typed: &str, today: Date, source: Source) -> Result<Store
     let Some(value) = as_given.read(&tidied, today) else { return Err(refusal(kind.form())) };
     limited(field, &tidied, source)?;
     let (min, max) = (bound(kind, field.min.as_deref(), today), bound(kind, field.max.as_deref(), today));
-    let is_outside = |bound: &Option<Bound>, wrong: Ordering| {
-        bound.as_ref().is_some_and(|bound| bound.compared(&value) == Some(wrong))
+    let is_within = |value: &Read| {
+        let is =
+            |bound: &Option<Bound>, wrong| bound.as_ref().is_some_and(|b| b.compared(value) == Some(wrong));
+        !is(&min, Ordering::Less) && !is(&max, Ordering::Greater)
     };
-    if !is_outside(&min, Ordering::Less) && !is_outside(&max, Ordering::Greater) {
+    if is_within(&value) {
         return Ok(plain(&value.stored));
+    }
+    // A year of two digits that the range has only in the century before is of that century.
+    let a_century_ago = today.saturating_sub(jiff::Span::new().years(100));
+    if let Some(earlier) = as_given.read(&tidied, a_century_ago).filter(is_within) {
+        return Ok(plain(&earlier.stored));
     }
     let range = match (&min, &max) {
         (Some(min), Some(max)) => format!("from {} to {}", min.shown(kind), max.shown(kind)),

@@ -132,6 +132,23 @@ fn an_expression_is_evaluated_for_a_record_at_a_moment() -> Result<()> {
 }
 
 #[test]
+fn a_value_can_be_tried_without_a_record() -> Result<()> {
+    let folder = files()?;
+    let set = ["--project", "./sound.csv", "--set", "weight=80", "--set", "height=180"];
+    let (ok, text) =
+        told(&folder, &[&["eval", "round([weight] / ([height] / 100)^2, 1)"][..], &set].concat())?;
+    assert!(ok && text == "24.7\n", "{text}");
+    // A dictionary tells nothing of events, so naming one is no mistake.
+    let (ok, text) = told(&folder, &[&["eval", "[baseline_arm_1][weight] = ''"][..], &set].concat())?;
+    assert!(ok && text == "true\n", "{text}");
+    let (ok, text) = told(&folder, &["eval", "1", "--project", "./sound.csv", "--instance", "2"])?;
+    assert!(!ok && text.contains("nothing repeats there"), "{text}");
+    let (ok, text) = told(&folder, &["eval", "[record-dag-name] = 'a'", "--project", "./sound.csv"])?;
+    assert!(!ok && text.contains("needs to know the record's data access group"), "{text}");
+    Ok(())
+}
+
+#[test]
 fn stored_calculations_are_compared_with_what_comes_out() -> Result<()> {
     let folder = files()?;
     let (ok, text) = told(&folder, &["recalculate", "./study.xml", "--now", "2026-11-23", "--json"])?;

@@ -70,7 +70,11 @@ fn counts(project: &Project, inspection: &Inspection) -> Vec<(&'static str, usiz
 
 fn holdings(project: &Project, inspection: &Inspection, out: &mut impl Write) -> std::io::Result<()> {
     writeln!(out, "{}", project.title)?;
-    let shape = if project.longitudinal { "longitudinal" } else { "classic" };
+    let shape = match (project.fields_only, project.longitudinal) {
+        (true, _) => "a data dictionary, which tells nothing of events, surveys and records",
+        (false, true) => "longitudinal",
+        (false, false) => "classic",
+    };
     let told =
         |before: &str, text: &str| if text.is_empty() { String::new() } else { format!("{before}{text}") };
     let version = told(", from REDCap ", &project.redcap_version);

@@ -17,6 +17,10 @@ pub(super) fn recalculate(
     out: &mut impl Write,
 ) -> miette::Result<bool> {
     let (project, reader_problems) = read(file)?;
+    if project.records.is_empty() {
+        let help = "export the project with its records, as XML";
+        return Err(miette!(help = help, "the file holds no records, so that there is nothing to compare"));
+    }
     // What a server stored was computed before the export, so that is the moment closest to it.
     let Some(now) = now.or(Some(project.exported_at.as_str()).filter(|at| !at.is_empty())) else {
         let help = "say with --now when the calculations were made, as in --now 2026-11-23";

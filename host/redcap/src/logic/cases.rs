@@ -30,6 +30,7 @@ pub(crate) fn cases_project() -> Project {
     let dictionary = std::fs::read(folder().join("dictionary.csv")).unwrap();
     let (mut project, problems) = read_dictionary(&dictionary).unwrap();
     assert_eq!(problems, []);
+    project.fields_only = false;
     project.longitudinal = true;
     project.missing_data_codes =
         parse_choices("UNK, Unknown | NI, No information | NASK, Not asked | -999, Not applicable");

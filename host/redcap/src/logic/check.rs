@@ -176,6 +176,9 @@ impl<'a> Checking<'a> {
     /// A smart variable, tried where everything is told and nothing is filled in.
     fn smart(&mut self, reference: &Reference, at: &Span) {
         let project = self.project;
+        if project.fields_only {
+            return;
+        }
         let event = self.standing.event.or(project.events.first().map(|event| event.unique_name.as_str()));
         let place = event.map(Place::at).unwrap_or_default();
         let record = Record::new("1");
@@ -217,7 +220,10 @@ impl<'a> Checking<'a> {
         if let Some(event) = events.iter().find(|event| event.unique_name.eq_ignore_ascii_case(event_name)) {
             return Some(event.unique_name.clone());
         }
-        if !event_name.contains('-') && !event_name.eq_ignore_ascii_case(CLASSIC_EVENT) {
+        if !self.project.fields_only
+            && !event_name.contains('-')
+            && !event_name.eq_ignore_ascii_case(CLASSIC_EVENT)
+        {
             let known = events.iter().map(|event| event.unique_name.as_str());
             self.find(at, format!("there is no event `{event_name}`"), nearest(event_name, known));
         }
@@ -227,6 +233,9 @@ impl<'a> Checking<'a> {
     /// Whether a field's instrument is filled in, and repeats, where a reference looks for it.
     fn place(&mut self, reference: &Reference, instrument: &str, event: Option<&str>, at: &Span) {
         let project = self.project;
+        if project.fields_only {
+            return;
+        }
         if let Some(event) = event
             && !project.is_designated(event, instrument)
         {
