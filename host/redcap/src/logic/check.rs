@@ -7,8 +7,8 @@ use super::function::{Function, Kind};
 use super::moment::{Order, moment, unit_seconds, unordered};
 use super::step::{Operator, Step};
 use super::value::parse_number;
-use crate::project::{CLASSIC_EVENT, Field, FieldKind, Project};
-use crate::record::{Place, Record};
+use crate::project::{CLASSIC_EVENT, Choice, Field, FieldKind, Project};
+use crate::record::{Place, Record, checkbox_column};
 use crate::reference::{Context, Instance, Reference, Span, Surroundings};
 use crate::smart::{self, Resolved};
 
@@ -142,7 +142,17 @@ impl<'a> Checking<'a> {
             }
             let name = &reference.name;
             let names = project.fields.iter().map(|field| field.name.as_str());
-            self.find(at, format!("there is no field `{name}`"), nearest(name, names));
+            // Exports have a column for each box, and people copy its name.
+            let column = name.split_once("___").and_then(|(stem, _)| {
+                let field = project.field(stem)?;
+                let is_it = |choice: &&Choice| checkbox_column(&field.name, &choice.code) == *name;
+                Some((field, field.choices.iter().find(is_it)?))
+            });
+            let help = match column {
+                Some((field, choice)) => format!("write `[{}({})]`", field.name, choice.code),
+                None => nearest(name, names),
+            };
+            self.find(at, format!("there is no field `{name}`"), help);
             return Part::new(at, Is::Computed, Kind::Any);
         };
         // The record's id is on every row.
@@ -206,9 +216,13 @@ impl<'a> Checking<'a> {
             );
             return Part::new(at, Is::Computed, Kind::Any);
         }
-        let known = |choice: &crate::project::Choice| choice.code.eq_ignore_ascii_case(code);
+        let known = |choice: &Choice| choice.code.eq_ignore_ascii_case(code);
         if !field.choices.iter().any(known) && !self.project.missing_data_codes.iter().any(known) {
-            self.find(at, format!("`{}` has no choice `{code}`", field.name), choices(field));
+            let help = match labelled(field, code) {
+                Some(choice) => format!("that is a label; write `[{}({})]`", field.name, choice.code),
+                None => choices(field),
+            };
+            self.find(at, format!("`{}` has no choice `{code}`", field.name), help);
         }
         Part::new(at, Is::Box, Kind::Number)
     }
@@ -319,7 +333,10 @@ impl<'a> Checking<'a> {
             if !missing && !possible.iter().any(holds) {
                 let values: Vec<String> = possible.iter().map(|value| format!("`{value}`")).collect();
                 let help = match part.is {
-                    Is::Field(field) => choices(field),
+                    Is::Field(field) => match labelled(field, &literal) {
+                        Some(choice) => format!("that is a label; its code is `{}`", choice.code),
+                        None => choices(field),
+                    },
                     _ => format!("its values are {}", values.join(", ")),
                 };
                 self.find(at, format!("this comparison {} holds", always()), help);
@@ -513,6 +530,11 @@ fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
+/// The choice that has this label, which is not what a field holds.
+fn labelled<'a>(field: &'a Field, label: &str) -> Option<&'a Choice> {
+    field.choices.iter().find(|choice| choice.label.trim().eq_ignore_ascii_case(label.trim()))
+}
+
 fn choices(field: &Field) -> String {
     let codes: Vec<String> =
         field.choices.iter().take(12).map(|choice| format!("`{}`", choice.code)).collect();
@@ -617,7 +639,14 @@ mod tests {
     #[test]
     fn a_misspelt_name_is_answered_with_the_nearest() {
         let project = small_project();
-        let finding = &check(&parse("[frist_name] = ''").unwrap(), &project, Standing::default())[0];
-        assert_eq!(finding.help, "did you mean `first_name`?");
+        for (text, help) in [
+            ("[frist_name] = ''", "did you mean `first_name`?"),
+            ("[symptoms____99] = '1'", "write `[symptoms(-99)]`"),
+            ("[symptoms(Cough)] = '1'", "that is a label; write `[symptoms(1)]`"),
+            ("[color] = 'blue'", "that is a label; its code is `2`"),
+        ] {
+            let finding = &check(&parse(text).unwrap(), &project, Standing::default())[0];
+            assert_eq!(finding.help, help, "{text}");
+        }
     }
 }

@@ -255,11 +255,17 @@ impl<'a> Parser<'a> {
                 }
                 Token::Word(_) | Token::Operator(_) | Token::Close | Token::Comma => {
                     self.at -= 1;
-                    self.mistake(
-                        span.clone(),
-                        "a value is missing before this",
-                        "write a field, a number or a quoted text",
-                    );
+                    let behind = self.at.checked_sub(1).map(|at| &self.tokens[at].0);
+                    let help = match (behind, token) {
+                        (Some(Token::Operator(Operator::Equal)), Token::Operator(Operator::Greater)) => {
+                            "write `>=` for greater or equal"
+                        }
+                        (Some(Token::Operator(Operator::Equal)), Token::Operator(Operator::Less)) => {
+                            "write `<=` for less or equal"
+                        }
+                        _ => "write a field, a number or a quoted text",
+                    };
+                    self.mistake(span.clone(), "a value is missing before this", help);
                     self.step(Step::Blank, span);
                     return;
                 }
@@ -569,6 +575,7 @@ mod tests {
 
     #[test]
     fn a_near_miss_is_named() {
+        assert_eq!(parse("[a] => 1").unwrap_err()[0].help, "write `>=` for greater or equal");
         assert_eq!(parse("rond(1)").unwrap_err()[0].help, "did you mean `round`?");
     }
 
