@@ -1,7 +1,15 @@
 //! REDCap as seen from outside: its projects, its records, its API and its small languages.
 //!
-//! What a project is comes from its project XML ([`odm`]), what a record holds from the API
-//! ([`client`]). Conditions ([`logic`]) and message texts ([`pipe`]) are read against both.
+//! What a [`project`] is comes from its project XML ([`odm`]) or its data dictionary
+//! ([`dictionary`]), what a [`record`] holds from the API ([`client`]) or from the XML. Both readers
+//! tell what they did not understand as a [`Problem`] with its line.
+//!
+//! Conditions and formulas ([`logic`]), calculated fields ([`calculate`]) and message texts ([`pipe`],
+//! [`smart`], [`html`]) are read against project and record, at a place and a moment
+//! ([`reference::Context`]). What a participant types is judged by [`validate`]. [`inspect`] holds
+//! everything in a project against the rest of it, [`analyze`] says which surveys a phone can take,
+//! and [`manual`] is the reference that people read.
+//!
 //! Everything but [`client`] is pure: it neither waits, nor reads a clock, nor touches the network.
 //!
 //! REDCap is closed source. What is said here about it comes from public documentation, public

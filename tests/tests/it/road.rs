@@ -82,3 +82,31 @@ async fn a_completed_survey_wakes_the_gateway_and_is_not_invited_to_again() -> R
     assert!(second.reason.unwrap_or_default().contains("complete"));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_condition_that_needs_what_redcap_does_not_tell_invites_nobody() -> Result<()> {
+    let invitations = "[[invitation]]\nid = \"diary\"\nsurvey = \"sleep_diary\"\n\
+                       when = \"[record-dag-name] <> 'site_b'\"\n";
+    let stage = Stage::with(&[Play { invitations: invitations.into(), ..Play::default() }]).await?;
+    stage.gateway.sweep().await;
+    stage.settle().await?;
+    assert_eq!(stage.lines()?.len(), 0, "a blank that is none would have invited all of them");
+    let told: Vec<_> = stage.gateway.store.tasks()?.into_iter().map(|task| task.sentence).collect();
+    assert!(told.iter().any(|sentence| sentence.contains("the record's data access group")), "{told:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_link_to_another_survey_is_not_filled_with_this_one() -> Result<()> {
+    let mut play = Play::default();
+    for words in &mut play.wordings {
+        words.text = words.text.replace("[survey-link]", "[survey-link:weekly_checkin]");
+    }
+    let stage = Stage::with(&[play]).await?;
+    let id = stage.invite("sleep", "1").await?;
+    let line = stage.line(&id)?;
+    assert_eq!((line.status.as_str(), stage.received(BEN)), ("held", 0));
+    let reason = line.reason.unwrap_or_default();
+    assert!(reason.contains("there is no link for `[survey-link]`"), "{reason}");
+    Ok(())
+}
