@@ -46,7 +46,7 @@ pub enum Command {
     Recalculate {
         /// A project XML file with records
         file: PathBuf,
-        /// The moment of the calculations, as in `2026-11-23 10:00`; without it, when the file was exported
+        /// The moment of the calculations, as in `2026-11-23 10:00`; without it, when the file was exported, or else this machine's
         #[arg(long, value_name = "TIME")]
         now: Option<String>,
         /// As one JSON object
@@ -303,7 +303,7 @@ impl Scene {
         }
         let now = match &at.now {
             Some(text) => moment(text)?,
-            None => TimeZone::system().to_datetime(gateway::Clock::System.now()),
+            None => here_and_now(),
         };
         Ok(Self { project, problems: problems.len(), record, place, now })
     }
@@ -420,6 +420,11 @@ impl<'a> Lines<'a> {
         let line = line.checked_sub(1).and_then(|at| self.lines.get(at)).copied();
         line.filter(|line| !line.trim().is_empty() && line.len() <= LONGEST)
     }
+}
+
+/// What this machine's clock on the wall shows.
+fn here_and_now() -> DateTime {
+    TimeZone::system().to_datetime(gateway::Clock::System.now())
 }
 
 fn moment(text: &str) -> miette::Result<DateTime> {

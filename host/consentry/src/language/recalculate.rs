@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::path::Path;
 
-use miette::{IntoDiagnostic, miette};
+use miette::IntoDiagnostic;
 use redcap::calculate::{Calculations, Comparison};
 use serde_json::json;
 
-use super::{draw, moment, print_json, read};
+use super::{draw, here_and_now, moment, print_json, read};
 
 /// True if every stored value is equal to the computed one, and the file and every calculation can be read.
 pub(super) fn recalculate(
@@ -18,15 +18,14 @@ pub(super) fn recalculate(
 ) -> miette::Result<bool> {
     let (project, reader_problems) = read(file)?;
     if project.records.is_empty() {
-        let help = "export the project with its records, as XML";
-        return Err(miette!(help = help, "the file holds no records, so that there is nothing to compare"));
+        let line = "the file holds no records to compare; export the project with its records, as XML";
+        writeln!(std::io::stderr(), "{line}").into_diagnostic()?;
     }
     // What a server stored was computed before the export, so that is the moment closest to it.
-    let Some(now) = now.or(Some(project.exported_at.as_str()).filter(|at| !at.is_empty())) else {
-        let help = "say with --now when the calculations were made, as in --now 2026-11-23";
-        return Err(miette!(help = help, "the file does not tell when it was exported"));
+    let now = match now.or(Some(project.exported_at.as_str()).filter(|at| !at.is_empty())) {
+        Some(now) => moment(now)?,
+        None => here_and_now(),
     };
-    let now = moment(now)?;
     let calculations = Calculations::of(&project);
     let mut passed_over = 0;
     let mut compared: Vec<(&str, Comparison)> = Vec::new();
