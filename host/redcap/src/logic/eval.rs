@@ -12,7 +12,7 @@ use super::Expression;
 use super::function::Function;
 use super::moment::{Order, age, moment, unit_seconds, unordered};
 use super::step::{Operand, Operator, Step};
-use super::value::{Value, order_of_digits, parse_number, same, significant};
+use super::value::{LONGEST, Value, order_of_digits, parse_number, same, significant};
 use crate::project::FieldKind;
 use crate::reference::{Context, Reference};
 use crate::smart::{self, Resolved};
@@ -370,7 +370,6 @@ fn folded(text: &str) -> String {
 
 /// Texts with another one between them; blank as soon as it gets longer than any field of REDCap's.
 fn joined<'a, 'b>(texts: impl Iterator<Item = Cow<'b, str>>, between: &str) -> Value<'a> {
-    const LONGEST: usize = 65_535;
     let mut all = String::new();
     for (at, text) in texts.enumerate() {
         if at > 0 {

@@ -32,7 +32,7 @@ impl std::fmt::Debug for Value<'_> {
 
 /// A longer text is blank, so that no expression can blow one up without end. No field of REDCap's
 /// holds more.
-const LONGEST: usize = 65_535;
+pub(super) const LONGEST: usize = 65_535;
 
 impl<'a> Value<'a> {
     /// Whether there is nothing. `''` in an expression is an empty text, which is nothing too.
