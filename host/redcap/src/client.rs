@@ -16,10 +16,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use crate::project::{CLASSIC_EVENT, Choice, validation_name};
-use crate::project::{
-    Event, Field, FieldKind, FormEvent, Instrument, Repeating, fixed_choices, parse_choices,
-};
+use crate::dictionary;
+use crate::project::{CLASSIC_EVENT, Choice, Event, Field, FormEvent, Instrument, Repeating, parse_choices};
 use crate::record::text;
 
 /// How to reach one project.
@@ -268,7 +266,7 @@ impl Client {
 
     /// The data dictionary. The first field is the record id.
     pub async fn metadata(&self) -> Result<Vec<Field>, ApiError> {
-        Ok(self.rows("metadata", Vec::new()).await?.iter().map(dictionary_field).collect())
+        Ok(dictionary::fields_of(&self.rows("metadata", Vec::new()).await?))
     }
 
     pub async fn instruments(&self) -> Result<Vec<Instrument>, ApiError> {
@@ -580,49 +578,6 @@ fn import_refused(status: u16, message: String) -> ApiError {
     } else {
         ApiError::ImportRefused { values }
     }
-}
-
-/// A row of the data dictionary, by its API keys.
-fn dictionary_field(row: &Map<String, Value>) -> Field {
-    let word = |key: &str| text(row.get(key));
-    let filled = |key: &str| Some(word(key)).filter(|value| !value.trim().is_empty());
-    let validation = filled("text_validation_type_or_show_slider_number")
-        .map(|validation| validation_name(&validation).to_owned());
-    let kind = match FieldKind::from_name(&word("field_type")) {
-        Some(FieldKind::File) if validation.as_deref() == Some("signature") => FieldKind::Signature,
-        kind => kind.unwrap_or_default(),
-    };
-    let choices = filled("select_choices_or_calculations");
-    let html = word("field_label");
-    let mut field = Field {
-        name: word("field_name"),
-        instrument: word("form_name"),
-        kind,
-        label: crate::html::html_to_text(&html),
-        label_html: Some(html).filter(|html| html.contains('<')),
-        choices: fixed_choices(kind),
-        validation,
-        min: filled("text_validation_min"),
-        max: filled("text_validation_max"),
-        note: filled("field_note"),
-        identifier: word("identifier") == "y",
-        required: word("required_field") == "y",
-        branching: filled("branching_logic"),
-        annotation: filled("field_annotation"),
-        section_header: filled("section_header"),
-        matrix_group: filled("matrix_group_name"),
-        matrix_ranking: word("matrix_ranking") == "y",
-        ..Field::default()
-    };
-    match kind {
-        FieldKind::Calc => field.calculation = choices,
-        FieldKind::Slider => field.slider_labels = choices,
-        FieldKind::Radio | FieldKind::Dropdown | FieldKind::Checkbox => {
-            field.choices = parse_choices(&choices.unwrap_or_default());
-        }
-        _ => {}
-    }
-    field
 }
 
 #[cfg(test)]

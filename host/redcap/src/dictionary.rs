@@ -8,14 +8,16 @@ use std::collections::{HashMap, HashSet};
 
 use csv::{ReaderBuilder, StringRecord};
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use serde_json::{Map, Value};
 
 use crate::html::html_to_text;
 use crate::problem::Problem;
 use crate::project::{
-    CLASSIC_EVENT, Choice, Field, FieldKind, FormEvent, Instrument, Line, Project, VALIDATIONS,
-    fixed_choices, parse_choices, validation_name,
+    CLASSIC_EVENT, Field, FieldKind, FormEvent, Instrument, Line, Project, VALIDATIONS, fixed_choices,
+    parse_choices, validation_name,
 };
-use crate::record::checkbox_column;
+use crate::record::{checkbox_column, text};
+use crate::spelling::nearest;
 
 /// Why a file is not a data dictionary.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,61 +95,17 @@ pub fn read_dictionary(bytes: &[u8]) -> Result<(Project, Vec<Problem>), Dictiona
     reading.finish()
 }
 
-/// Writes the fields of a project as a data dictionary with all 18 columns. What only the project
-/// XML tells of a field, such as its stop actions, has no place in it.
-#[must_use]
-pub fn write_dictionary(project: &Project) -> String {
-    let mut rows = csv::Writer::from_writer(Vec::new());
-    let mut write = |cells: [&str; 18]| {
-        // Writing to memory does not fail.
-        let _ = rows.write_record(cells);
-    };
-    write(COLUMNS.map(|(human, _)| human));
-    for field in &project.fields {
-        let choices = written_choices(field);
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let yes = |truth: bool| if truth { "y" } else { "" };
-        let setting = |name: &str| field.settings.get(name).map_or("", String::as_str);
-        let validation = match field.kind {
-            FieldKind::Signature => "signature",
-            _ => field.validation.as_deref().unwrap_or_default(),
-        };
-        write([
-            &field.name,
-            &field.instrument,
-            &text(&field.section_header),
-            field.kind.name(),
-            field.label_html.as_deref().unwrap_or(&field.label),
-            &choices,
-            &text(&field.note),
-            validation,
-            &text(&field.min),
-            &text(&field.max),
-            yes(field.identifier),
-            &text(&field.branching),
-            yes(field.required),
-            setting(ALIGNMENT_SETTING),
-            setting(NUMBER_SETTING),
-            &text(&field.matrix_group),
-            yes(field.matrix_ranking),
-            &text(&field.annotation),
-        ]);
+/// The fields of the rows that the API gives, which are those of a data dictionary by other names.
+pub(crate) fn fields_of(rows: &[Map<String, Value>]) -> Vec<Field> {
+    let mut file = csv::Writer::from_writer(Vec::new());
+    // Writing to memory does not fail.
+    let _ = file.write_record(COLUMNS.map(|(_, name)| name));
+    for row in rows {
+        let _ = file.write_record(COLUMNS.map(|(_, name)| text(row.get(name))));
     }
-    rows.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
-}
-
-fn written_choices(field: &Field) -> String {
-    match field.kind {
-        FieldKind::Calc => field.calculation.clone().unwrap_or_default(),
-        FieldKind::Slider => field.slider_labels.clone().unwrap_or_default(),
-        FieldKind::Sql => field.settings.get(SQL_SETTING).cloned().unwrap_or_default(),
-        FieldKind::Radio | FieldKind::Dropdown | FieldKind::Checkbox => {
-            let choices: Vec<_> =
-                field.choices.iter().map(|Choice { code, label }| format!("{code}, {label}")).collect();
-            choices.join(" | ")
-        }
-        _ => field.settings.get(ONTOLOGY_SETTING).cloned().unwrap_or_default(),
-    }
+    // Rows without a field are no dictionary, and no fields.
+    let project = file.into_inner().ok().and_then(|file| read_dictionary(&file).ok());
+    project.map(|(project, _)| project.fields.to_vec()).unwrap_or_default()
 }
 
 /// The columns, as staff see them and as the API calls them.
@@ -592,7 +550,7 @@ impl Reading {
             None => {
                 let sentence =
                     format!("the field type `{word}` of `{name}` is not known and was read as text");
-                let near = KINDS.into_iter().find(|known| strsim::osa_distance(known, word) <= 2);
+                let near = nearest(word, KINDS.into_iter());
                 let help = near.map_or_else(
                     || format!("use one of {}", kinds()),
                     |near| format!("did you mean `{near}`?"),
@@ -619,7 +577,7 @@ impl Reading {
         } else if !VALIDATIONS.contains(&validation) {
             let sentence =
                 format!("the validation type `{validation}` of `{name}` is not known; any text is taken");
-            let near = VALIDATIONS.into_iter().find(|known| strsim::osa_distance(known, validation) <= 2);
+            let near = nearest(validation, VALIDATIONS.into_iter());
             let help = near.map_or_else(
                 || "your installation may have added it: REDCap still checks what is stored".to_owned(),
                 |near| format!("did you mean `{near}`?"),
@@ -775,11 +733,68 @@ fn form_label(form: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
+
+    /// Writes the fields of a project as a data dictionary with all 18 columns. What only the project
+    /// XML tells of a field, such as its stop actions, has no place in it.
+    pub(crate) fn write_dictionary(project: &Project) -> String {
+        let mut rows = csv::Writer::from_writer(Vec::new());
+        let mut write = |cells: [&str; 18]| {
+            // Writing to memory does not fail.
+            let _ = rows.write_record(cells);
+        };
+        write(COLUMNS.map(|(human, _)| human));
+        for field in &project.fields {
+            let choices = written_choices(field);
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            let yes = |truth: bool| if truth { "y" } else { "" };
+            let setting = |name: &str| field.settings.get(name).map_or("", String::as_str);
+            let validation = match field.kind {
+                FieldKind::Signature => "signature",
+                _ => field.validation.as_deref().unwrap_or_default(),
+            };
+            write([
+                &field.name,
+                &field.instrument,
+                &text(&field.section_header),
+                field.kind.name(),
+                field.label_html.as_deref().unwrap_or(&field.label),
+                &choices,
+                &text(&field.note),
+                validation,
+                &text(&field.min),
+                &text(&field.max),
+                yes(field.identifier),
+                &text(&field.branching),
+                yes(field.required),
+                setting(ALIGNMENT_SETTING),
+                setting(NUMBER_SETTING),
+                &text(&field.matrix_group),
+                yes(field.matrix_ranking),
+                &text(&field.annotation),
+            ]);
+        }
+        rows.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+
+    fn written_choices(field: &Field) -> String {
+        match field.kind {
+            FieldKind::Calc => field.calculation.clone().unwrap_or_default(),
+            FieldKind::Slider => field.slider_labels.clone().unwrap_or_default(),
+            FieldKind::Sql => field.settings.get(SQL_SETTING).cloned().unwrap_or_default(),
+            FieldKind::Radio | FieldKind::Dropdown | FieldKind::Checkbox => {
+                let choices: Vec<_> =
+                    field.choices.iter().map(|Choice { code, label }| format!("{code}, {label}")).collect();
+                choices.join(" | ")
+            }
+            _ => field.settings.get(ONTOLOGY_SETTING).cloned().unwrap_or_default(),
+        }
+    }
 
     use super::*;
     use crate::odm::tests::small_project;
+    use crate::project::Choice;
 
     const HEADER: &str = "\"Variable / Field Name\",\"Form Name\",\"Section Header\",\"Field Type\",\"Field Label\",\
         \"Choices, Calculations, OR Slider Labels\",\"Field Note\",\"Text Validation Type OR Show Slider Number\",\

@@ -432,22 +432,24 @@ fn entity(text: &str) -> Option<(char, usize)> {
     let inner = text.strip_prefix('&')?;
     let end = inner.bytes().take(10).position(|b| b == b';')?;
     let name = &inner[..end];
-    let c = match name.strip_prefix('#') {
-        Some(number) => {
-            let code = match number.strip_prefix(['x', 'X']) {
-                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
-                None => number.parse().ok()?,
-            };
-            let c = match code {
-                // Texts pasted from Windows mean its own characters by these, and browsers know.
-                0x80..=0x9f => WINDOWS.chars().nth(usize::try_from(code - 0x80).ok()?)?,
-                _ => char::from_u32(code)?,
-            };
-            Some(c).filter(|c| !c.is_control() || c.is_whitespace())?
-        }
-        None => named(name)?,
-    };
+    let c = if name.starts_with('#') { numbered(name)? } else { named(name)? };
     Some((c, end + 2))
+}
+
+/// The character of a number as entities write it, `#39` or `#x27`; none for what nobody can see or
+/// mean, except blanks and line ends.
+pub(crate) fn numbered(name: &str) -> Option<char> {
+    let number = name.strip_prefix('#')?;
+    let code = match number.strip_prefix(['x', 'X']) {
+        Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+        None => number.parse().ok()?,
+    };
+    let c = match code {
+        // Texts pasted from Windows mean its own characters by these, and browsers know.
+        0x80..=0x9f => WINDOWS.chars().nth(usize::try_from(code - 0x80).ok()?)?,
+        _ => char::from_u32(code)?,
+    };
+    Some(c).filter(|c| !c.is_control() || c.is_whitespace())
 }
 
 /// What Windows has at 0x80 to 0x9f. It has nothing in five places.

@@ -14,7 +14,9 @@ use crate::pipe::pipe;
 use crate::problem::Problem;
 use crate::project::{Field, FieldKind, Line, Project};
 use crate::record::{Place, Record};
-use crate::reference::{Context, Surroundings};
+use crate::reference::{Context, Reference, Surroundings};
+use crate::smart::{self, SmartVariable};
+use crate::spelling::nearest;
 
 /// What an inspection found.
 #[derive(Debug, Clone, Default)]
@@ -308,12 +310,9 @@ impl Inspecting<'_> {
             let context = Context { surroundings: &surroundings, ..context };
             let plain = if text.html { html_to_text(text.text) } else { text.text.to_owned() };
             for problem in pipe(&plain, &context, &|_| Some(String::new())).problems {
-                let at = &plain[problem.at.clone()];
-                // A data dictionary tells neither which forms are surveys nor which events there are.
-                let is_unknown =
-                    project.fields_only && (at.contains("[survey-") || problem.sentence.contains("no event"));
-                let is_at_home = text.on_form && is_at_home(at, &problem.sentence);
-                if is_unknown || is_at_home {
+                if text.on_form && is_at_home(project, &plain[problem.at.clone()])
+                    || project.fields_only && is_untold(project, &plain[problem.at.clone()])
+                {
                     continue;
                 }
                 self.within(text.line, &text.place, (&problem.sentence, ""), &plain, problem.at);
@@ -323,10 +322,26 @@ impl Inspecting<'_> {
 }
 
 /// Whether something is no mistake on a form: `{field}` puts an input box there, and brackets stand
-/// around much that was never meant as a field. What looks like a name is.
-fn is_at_home(text: &str, sentence: &str) -> bool {
-    let looks_like_a_name = text.contains('_') || text.contains(|c: char| c.is_ascii_digit());
-    text.starts_with('{') || !(sentence.contains("did you mean") || looks_like_a_name)
+/// around much that was never meant as a field. What looks like a name, or is nearly one, is.
+fn is_at_home(project: &Project, text: &str) -> bool {
+    let Some((reference, _)) = Reference::read(text) else { return true };
+    let name = reference.name.as_str();
+    let is_name = reference.event.is_some()
+        || project.field(name).is_some()
+        || project.status_of(name).is_some()
+        || SmartVariable::named(name).is_some();
+    let looks_like_one = name.contains(|c: char| c == '_' || c.is_ascii_digit());
+    let fields = project.fields.iter().map(|field| field.name.as_str());
+    let near = nearest(name, fields.chain(smart::all().map(|variable| variable.name)));
+    !is_name && !looks_like_one && near.is_none()
+}
+
+/// Whether something is about events or surveys, of which a data dictionary tells nothing.
+fn is_untold(project: &Project, text: &str) -> bool {
+    Reference::read(text).is_some_and(|(reference, _)| {
+        reference.name.starts_with("survey-")
+            || reference.event.is_some_and(|event| project.event(&event).is_none())
+    })
 }
 
 /// A text that participants or staff are shown.

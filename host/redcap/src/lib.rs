@@ -31,6 +31,7 @@ pub mod project;
 pub mod record;
 pub mod reference;
 pub mod smart;
+mod spelling;
 pub mod validate;
 
 pub use client::{ApiError, Client, ClientConfig};

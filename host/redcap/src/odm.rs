@@ -769,7 +769,7 @@ pub(crate) mod tests {
             }
             assert_eq!(read_project(write_project(&project).as_bytes()).unwrap().0, project);
             // A dictionary of the same fields is the same, but for the films, which it does not know.
-            let dictionary = crate::dictionary::write_dictionary(&project);
+            let dictionary = crate::dictionary::tests::write_dictionary(&project);
             let (again, oddities) = crate::dictionary::read_dictionary(dictionary.as_bytes()).unwrap();
             assert_eq!(oddities, []);
             let mut fields: Vec<_> = project.fields.iter().cloned().collect();

@@ -12,6 +12,7 @@ use crate::record::{Place, checkbox_column};
 use crate::reference::{Context, Instance, Reference, Span};
 use crate::smart::{self, Resolved, SmartVariable};
 pub use crate::smart::{LinkKind, LinkRequest};
+use crate::spelling;
 
 /// What REDCap shows where a value is missing.
 pub const BLANK: &str = "______";
@@ -241,7 +242,7 @@ fn unknown_parameter(reference: &Reference) -> Option<String> {
     let known = |word: &str| PARAMETERS.iter().any(|parameter| parameter.name.eq_ignore_ascii_case(word));
     let word = reference.params.iter().find(|word| !word.is_empty() && !known(word))?;
     let names = PARAMETERS.iter().map(|parameter| parameter.name);
-    let near = smart::nearest(&word.to_ascii_lowercase(), names);
+    let near = spelling::nearest(&word.to_ascii_lowercase(), names);
     let hint = near.map(|near| format!("; did you mean `:{near}`?")).unwrap_or_default();
     Some(format!("`:{word}` is not known{hint}"))
 }
@@ -321,7 +322,7 @@ impl<'a> Source<'a> {
             return Err(format!("`{name}` is an event, and a field must follow it without a blank"));
         }
         let names = project.fields.iter().map(|field| field.name.as_str());
-        let near = if mistakes < 20 { smart::nearest(name, names) } else { None };
+        let near = if mistakes < 20 { spelling::nearest(name, names) } else { None };
         let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         Err(format!("there is no field `{name}`{hint}"))
     }

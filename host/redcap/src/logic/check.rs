@@ -11,6 +11,7 @@ use crate::project::{CLASSIC_EVENT, Choice, Field, FieldKind, Project};
 use crate::record::{Place, Record, checkbox_column};
 use crate::reference::{Context, Instance, Reference, Span, Surroundings};
 use crate::smart::{self, Resolved};
+use crate::spelling;
 
 /// Something that an expression says and its author hardly means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -523,11 +524,8 @@ fn mirrored(operator: Operator) -> Operator {
 
 /// A help sentence that names what a misspelt name may have meant.
 fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> String {
-    let found = names.map(|known| (strsim::osa_distance(known, name), known)).min();
-    match found {
-        Some((distance, known)) if distance <= 2.max(name.len() / 4) => format!("did you mean `{known}`?"),
-        _ => "correct the name".to_owned(),
-    }
+    spelling::nearest(name, names)
+        .map_or_else(|| "correct the name".to_owned(), |near| format!("did you mean `{near}`?"))
 }
 
 /// The choice that has this label, which is not what a field holds.

@@ -5,11 +5,13 @@
 //! on as if what is missing stood there.
 
 use super::Expression;
-use super::function::Function;
+use super::function::{FUNCTIONS, Function};
 use super::lex::{Token, tokens};
 use super::step::{NEGATIVE, NOT, Operand, Operator, Step};
+use crate::html;
 use crate::reference::{Reference, Span};
 use crate::smart::{self, SmartVariable};
+use crate::spelling;
 
 /// Something in a condition that is not REDCap's language.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -112,14 +114,8 @@ impl Decoded {
 /// A character by its number, behind the `&`: `#39;` or `#x27;`.
 fn numbered(name: &str) -> Option<(char, &str)> {
     // No number of a character is longer, and text without end is not searched.
-    let name = name.strip_prefix('#')?;
-    let end = name.bytes().take(8).position(|byte| byte == b';')?;
-    let (number, after) = (&name[..end], &name[end + 1..]);
-    let number = match number.strip_prefix(['x', 'X']) {
-        Some(number) => u32::from_str_radix(number, 16),
-        None => number.parse(),
-    };
-    Some((char::from_u32(number.ok()?)?, after))
+    let end = name.bytes().take(9).position(|byte| byte == b';')?;
+    Some((html::numbered(&name[..end])?, &name[end + 1..]))
 }
 
 /// Something that was begun and waits for what follows.
@@ -296,13 +292,9 @@ impl<'a> Parser<'a> {
     fn call(&mut self, word: &str, at: Span) -> bool {
         let function = Function::named(word);
         if function.is_none() {
-            let near = super::function::FUNCTIONS
-                .iter()
-                .map(|row| (strsim::osa_distance(row.name, word), row.name))
-                .min()
-                .filter(|(distance, _)| *distance <= 2);
+            let near = spelling::nearest(word, FUNCTIONS.iter().map(|row| row.name));
             let help = match near {
-                Some((_, name)) => format!("did you mean `{name}`?"),
+                Some(name) => format!("did you mean `{name}`?"),
                 None => "`consentry redcap reference` lists the functions".to_owned(),
             };
             self.mistake(at.clone(), format!("the function `{word}` is not understood"), help);
@@ -498,7 +490,7 @@ fn misunderstood(reference: &Reference) -> Option<(String, String)> {
         return None;
     }
     let Some(variable) = SmartVariable::named(&reference.name) else {
-        let near = smart::nearest(&reference.name, smart::all().map(|known| known.name));
+        let near = spelling::nearest(&reference.name, smart::all().map(|known| known.name));
         return Some((
             format!("there is no smart variable `[{}]`", reference.name),
             near.map_or("use a field instead".to_owned(), |near| format!("did you mean `[{near}]`?")),

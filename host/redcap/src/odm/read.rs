@@ -10,6 +10,7 @@ use quick_xml::events::{BytesStart, Event as Xml};
 
 use super::{PASSED_OVER, attribute, is_passed_over};
 use crate::html::html_to_text;
+use crate::html::numbered;
 use crate::problem::Problem;
 use crate::project::{
     Alert, Arm, AutomatedInvitation, CLASSIC_EVENT, Choice, Condition, Event, Field, FieldKind, FormEvent,
@@ -1011,14 +1012,7 @@ fn entity(name: &str) -> Option<char> {
         "amp" => '&',
         "quot" => '"',
         "apos" => '\'',
-        _ => {
-            let number = name.strip_prefix('#')?;
-            let code = match number.strip_prefix('x') {
-                Some(hex) => u32::from_str_radix(hex, 16),
-                None => number.parse(),
-            };
-            char::from_u32(code.ok()?).filter(|c| *c != '\0')?
-        }
+        _ => numbered(name)?,
     })
 }
 
