@@ -1,7 +1,9 @@
 //! The participants' phones.
 
+mod phones;
 mod web;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +14,19 @@ use tokio::sync::watch;
 use crate::account::{Heard, deliver, hear};
 use crate::world::World;
 
+pub(crate) use phones::{Phones, Shown};
 pub(crate) use web::router;
 
 /// A text on a phone. It stays there whatever is deleted at Twilio.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandsetText {
+    /// Orders all texts and calls of the sandbox, whichever phone they are on and whichever way they went.
+    pub seq: u64,
     pub direction: Direction,
     /// The phone's number, whichever way the text went.
     pub number: String,
+    /// The account's number at the other end.
+    pub account_number: String,
     pub body: String,
     pub at: Timestamp,
     /// The message at Twilio; none for what Twilio says by itself.
@@ -29,6 +36,23 @@ pub struct HandsetText {
     pub status: String,
     /// Whether Twilio itself wrote it, in answer to a keyword.
     pub from_twilio: bool,
+}
+
+/// A call that came in on a phone. Its record stays there whatever is deleted at Twilio.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandsetCall {
+    /// In one order with [`HandsetText::seq`].
+    pub seq: u64,
+    pub number: String,
+    /// The account's number that called.
+    pub account_number: String,
+    pub at: Timestamp,
+    /// The call at Twilio.
+    pub sid: String,
+    /// Whether somebody picked up.
+    pub answered: bool,
+    /// What each `Say` said.
+    pub said: Vec<String>,
 }
 
 /// Which way a text went.
@@ -77,20 +101,54 @@ impl fmt::Debug for Handset {
 impl Handset {
     /// What a phone shows, oldest first. `number` is in E.164.
     pub fn texts(&self, number: &str) -> Vec<HandsetText> {
-        self.world.account().texts.iter().filter(|text| text.number == number).cloned().collect()
+        self.world.account().phones.texts(number)
     }
 
     /// How many texts a phone ever received, Twilio's own left out.
     pub fn received(&self, number: &str) -> usize {
-        let is_message = |text: &HandsetText| text.direction == Direction::ToPhone && !text.from_twilio;
-        self.texts(number).iter().filter(|text| is_message(text)).count()
+        self.world.account().phones.received(number)
     }
 
-    /// The participant sends a text. Comes back when the webhook has answered.
+    /// What every phone ever received, Twilio's own texts left out: bodies with their [`HandsetText::seq`]. A
+    /// phone that received nothing is not listed.
+    pub fn all_received(&self) -> BTreeMap<String, Vec<(u64, String)>> {
+        self.world.account().phones.all_received()
+    }
+
+    /// The calls that came in on a phone, oldest first. One that failed at Twilio never rang.
+    pub fn calls(&self, number: &str) -> Vec<HandsetCall> {
+        self.world.account().phones.calls(number)
+    }
+
+    /// How many calls ever came in on a phone.
+    pub fn rang(&self, number: &str) -> usize {
+        self.world.account().phones.rang(number)
+    }
+
+    /// Whether phones keep what they show, as they do to begin with. Without it they only count, so that
+    /// memory stays flat however much is sent: [`Self::received`] and [`Self::rang`] go on, and what was kept
+    /// so far stays.
+    pub fn keep_texts(&self, keep: bool) {
+        self.world.account().phones.keep = keep;
+    }
+
+    /// The participant sends a text to the account's own number. Comes back when the webhook has answered.
     pub async fn say(&self, from: &str, body: &str) -> Said {
-        let Heard { sid, has_webhook } = hear(&self.world, from, body);
+        let to = self.own_number();
+        self.say_to(from, &to, body).await
+    }
+
+    /// Like [`Self::say`], to any of the account's numbers.
+    pub async fn say_to(&self, from: &str, to: &str, body: &str) -> Said {
+        let Heard { sid, has_webhook } = hear(&self.world, from, to, body);
         let delivery = if has_webhook { deliver(&self.world, &sid).await } else { Delivery::NoWebhook };
         Said { sid, delivery }
+    }
+
+    /// The participant sends a text, and its webhook gets lost: Twilio keeps the message and tells nobody.
+    /// Gives its SID.
+    pub fn say_quietly(&self, from: &str, body: &str) -> String {
+        hear(&self.world, from, &self.own_number(), body).sid
     }
 
     /// Tells the webhook of a text once more, with the idempotency token of the first time. The answer is
@@ -123,5 +181,9 @@ impl Handset {
             }
         };
         tokio::time::timeout(timeout, until_there).await.unwrap_or(Err(TimedOut))
+    }
+
+    fn own_number(&self) -> String {
+        self.world.account().own_number().phone.expose().to_owned()
     }
 }

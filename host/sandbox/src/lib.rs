@@ -3,8 +3,8 @@
 //!
 //! One [`Sandbox`] is one server with three faces:
 //!
-//! - `/2010-04-01/…` and `/v2/PhoneNumbers/…`: a Twilio with one account and one number. It refuses what
-//!   Twilio's documentation says is refused, and it never deduplicates a create.
+//! - `/2010-04-01/…`, Lookup and Pricing under `/v1` and `/v2`: a Twilio with one account and its numbers. It
+//!   refuses what Twilio's documentation says is refused, and it never deduplicates a create.
 //! - `/redcap/api/` and `/redcap/surveys/`: a REDCap with one project, read from project XML.
 //! - `/handset`: the participants' phones.
 //!
@@ -20,9 +20,11 @@ mod sandbox;
 mod study;
 mod world;
 
-pub use account::{OptOutHandling, Twilio, TwilioAccount};
-pub use faults::{CallbackFault, CreateFault, Faults, RedcapFault};
-pub use handset::{Delivery, Direction, Handset, HandsetText, Said, TimedOut};
+pub use account::{CallOutcome, Created, Kept, OptOutHandling, Twilio, TwilioAccount};
+pub use faults::{
+    CallbackFault, CallbackMix, CreateFault, CreateMix, CreateSeen, DeleteSeen, Faults, RedcapFault,
+};
+pub use handset::{Delivery, Direction, Handset, HandsetCall, HandsetText, Said, TimedOut};
 pub use sandbox::{Sandbox, SandboxConfig, StartError};
 pub use study::{Redcap, SurveyOutcome};
 pub use world::Now;

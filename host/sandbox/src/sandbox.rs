@@ -155,7 +155,7 @@ impl Sandbox {
         format!("{}/redcap/api/", self.world.base_url)
     }
 
-    /// What stands before `/2010-04-01` and `/v2`, for a Twilio client.
+    /// What stands before `/2010-04-01`, `/v1` and `/v2`, for a Twilio client: each of its bases.
     pub fn twilio_url(&self) -> String {
         self.world.base_url.clone()
     }
@@ -164,9 +164,17 @@ impl Sandbox {
         format!("{}/handset", self.world.base_url)
     }
 
-    /// Where Twilio tells of a text to the number.
+    /// Where Twilio tells of a text to the account's own number.
     pub fn set_sms_webhook(&self, url: &str) {
-        self.world.account().number.settings.insert("sms_url", url.to_owned());
+        let mut account = self.world.account();
+        account.own_number_mut().settings.insert("sms_url", url.to_owned());
+    }
+
+    /// Where Twilio tells of a text to `number`, which is one that [`Twilio::add_number`] added.
+    pub fn set_sms_webhook_of(&self, number: &str, url: &str) {
+        if let Some(number) = self.world.account().number_mut(number) {
+            number.settings.insert("sms_url", url.to_owned());
+        }
     }
 
     /// Where REDCap tells that a form was saved.

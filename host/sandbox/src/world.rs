@@ -20,6 +20,8 @@ pub(crate) struct World {
     plan: Mutex<Plan>,
     now: Now,
     zone: TimeZone,
+    /// Counts releases of the creates that wait for one.
+    pub(crate) released: watch::Sender<u64>,
     /// Counts changes, so that a page or a test can wait for the next one.
     changes: watch::Sender<u64>,
     /// Posts webhooks and triggers.
@@ -42,6 +44,7 @@ impl World {
             plan: Mutex::default(),
             now,
             zone,
+            released: watch::Sender::new(0),
             changes: watch::Sender::new(0),
             http,
             base_url,

@@ -3,7 +3,11 @@
 //! Creating a message is not idempotent: Twilio has no idempotency key for it, and the server may still be
 //! at work when the client has given up. So nothing here retries, and [`CreateError`] keeps three outcomes
 //! apart: the request never left, Twilio said no, or nobody knows. After the last one the caller looks
-//! the message up ([`Client::list_messages`]) and never simply sends again.
+//! the message up ([`Client::list_messages`]) and never simply sends again. Placing a call is the same
+//! ([`Client::create_call`]).
+
+mod call;
+mod price;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,8 +22,12 @@ use serde::de::DeserializeOwned;
 
 use crate::{Class, Explained, MessageBody, MessageStatus, PhoneNumber, Secret, errors};
 
+pub use call::{Call, CreateCall, ListCalls, Recording};
+pub use price::Price;
+
 pub const DEFAULT_API_BASE: &str = "https://api.twilio.com";
 pub const DEFAULT_LOOKUPS_BASE: &str = "https://lookups.twilio.com";
+pub const DEFAULT_PRICING_BASE: &str = "https://pricing.twilio.com";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Users have measured 26 s on Twilio's side for one create (twilio/twilio-ruby#519).
@@ -33,6 +41,7 @@ pub struct Client {
     http: reqwest::Client,
     api_base: String,
     lookups_base: String,
+    pricing_base: String,
     account_sid: String,
     user: String,
     secret: Secret,
@@ -44,6 +53,8 @@ pub struct ClientConfig {
     pub api_base: String,
     /// Usually [`DEFAULT_LOOKUPS_BASE`].
     pub lookups_base: String,
+    /// Usually [`DEFAULT_PRICING_BASE`].
+    pub pricing_base: String,
     /// `AC…`: stands in every path, also with an API key.
     pub account_sid: String,
     /// The account SID again, or an API key's SID (`SK…`).
@@ -86,18 +97,18 @@ pub enum Sender {
     Service(String),
 }
 
-/// How creating a message can end other than well.
+/// How creating a message or a call can end other than well.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     /// No byte of the request left: the name did not resolve, or the connection or its TLS failed. Safe to
     /// try again.
-    #[error("message was not sent: no connection to twilio")]
+    #[error("nothing was sent: no connection to twilio")]
     NotSent { source: reqwest::Error },
-    /// Twilio answered with a 4xx, so there is no message.
-    #[error("message was refused")]
+    /// Twilio answered with a 4xx, so there is no message and no call.
+    #[error("twilio refused to send it")]
     Refused(#[source] ApiError),
-    /// The message may be on its way.
-    #[error("message may or may not have been sent: {why}")]
+    /// The message or the call may be on its way.
+    #[error("it may or may not have been sent: {why}")]
     Unknown { why: UnknownOutcome, source: Option<reqwest::Error> },
 }
 
@@ -110,7 +121,7 @@ pub enum UnknownOutcome {
     ConnectionLost,
     /// A 5xx, or any other status that is neither success nor refusal.
     ServerError(ApiError),
-    /// Success, with an answer that is not a message.
+    /// Success, with an answer that is neither a message nor a call.
     Unreadable { status: u16 },
 }
 
@@ -140,6 +151,9 @@ pub enum RequestError {
     /// Refused before anything was sent, because the text would become part of a path.
     #[error("`{sid}` is not a SID")]
     NotASid { sid: String },
+    /// Refused before anything was sent, as with a SID.
+    #[error("`{country}` is not a two-letter country code")]
+    NotACountry { country: String },
 }
 
 /// What Twilio said instead of doing it.
@@ -205,12 +219,24 @@ pub struct Message {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Direction {
     Inbound,
-    /// Made by a request to the API, as [`Client::create_message`] does.
+    /// Made by a request to the API, as [`Client::create_message`] and [`Client::create_call`] do.
     OutboundApi,
     OutboundCall,
     /// Made by `TwiML` in answer to an inbound message.
     OutboundReply,
     Unrecognised(String),
+}
+
+impl From<String> for Direction {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "inbound" => Self::Inbound,
+            "outbound-api" => Self::OutboundApi,
+            "outbound-call" => Self::OutboundCall,
+            "outbound-reply" => Self::OutboundReply,
+            _ => Self::Unrecognised(word),
+        }
+    }
 }
 
 /// Which messages to list, newest first. The default lists everything, at most 1000 messages.
@@ -221,17 +247,31 @@ pub enum Direction {
 pub struct ListMessages {
     pub to: Option<PhoneNumber>,
     pub from: Option<PhoneNumber>,
+    /// Sent at this instant or later. For an inbound message it is the time of its arrival.
     pub sent_since: Option<Timestamp>,
+    /// Sent at this instant or earlier.
+    pub sent_until: Option<Timestamp>,
     /// Messages per request, 1 to 1000.
     pub page_size: u16,
-    /// The most pages to fetch. What lies beyond is left out.
+    /// The most pages to fetch. What lies beyond is left out, and [`Listed::complete`] says so.
     pub max_pages: u16,
 }
 
 impl Default for ListMessages {
     fn default() -> Self {
-        Self { to: None, from: None, sent_since: None, page_size: 50, max_pages: 20 }
+        Self { to: None, from: None, sent_since: None, sent_until: None, page_size: 50, max_pages: 20 }
     }
+}
+
+/// A list, and whether it is the whole of it.
+///
+/// From a list that was cut short nobody may conclude that something is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// Newest first.
+    pub items: Vec<T>,
+    /// False when Twilio had more pages than were asked for.
+    pub complete: bool,
 }
 
 /// What became of a deletion.
@@ -239,7 +279,7 @@ impl Default for ListMessages {
 pub enum Deleted {
     Gone,
     AlreadyGone,
-    /// The message is not settled yet (error 20009). Try again in a minute; it may take up to 14 days.
+    /// It is not settled yet (error 20009). Try again in a minute; it may take up to 14 days.
     NotYet,
 }
 
@@ -248,6 +288,8 @@ pub struct Account {
     pub account_type: AccountType,
     pub status: AccountStatus,
     pub friendly_name: String,
+    /// Whether it belongs to another account, which then holds the balance.
+    pub is_child: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -324,6 +366,7 @@ impl Client {
     pub fn new(config: ClientConfig) -> Result<Self, SetupError> {
         let (api_base, api_is_local) = checked_base(&config.api_base)?;
         let (lookups_base, lookups_is_local) = checked_base(&config.lookups_base)?;
+        let (pricing_base, _) = checked_base(&config.pricing_base)?;
         if !is_sid(&config.account_sid) {
             return Err(SetupError::NotASid { sid: config.account_sid });
         }
@@ -342,7 +385,7 @@ impl Client {
         }
         let http = http.build().map_err(|source| SetupError::Http { source })?;
         let ClientConfig { account_sid, user, secret, .. } = config;
-        Ok(Self { http, api_base, lookups_base, account_sid, user, secret })
+        Ok(Self { http, api_base, lookups_base, pricing_base, account_sid, user, secret })
     }
 
     /// Asks Twilio to send one message, once.
@@ -363,43 +406,18 @@ impl Client {
             form.push(("SmartEncoded", "true"));
         }
 
-        let answer = self.exchange(Method::POST, &self.account_url("/Messages.json"), &form).await.map_err(
-            |Broken { answered, source }| match answered {
-                None if source.is_connect() => CreateError::NotSent { source },
-                // A refusal stands whether or not its text arrived.
-                Some(head) if head.is_refusal() => CreateError::Refused(head.into_error(b"")),
-                _ if source.is_timeout() => {
-                    CreateError::Unknown { why: UnknownOutcome::Timeout, source: Some(source) }
-                }
-                _ => CreateError::Unknown { why: UnknownOutcome::ConnectionLost, source: Some(source) },
-            },
-        )?;
-        if answer.head.is_refusal() {
-            return Err(CreateError::Refused(answer.into_error()));
-        }
-        if !answer.head.status.is_success() {
-            let why = UnknownOutcome::ServerError(answer.into_error());
-            return Err(CreateError::Unknown { why, source: None });
-        }
-        let status = answer.head.status.as_u16();
-        answer
-            .message()
-            .map_err(|_| CreateError::Unknown { why: UnknownOutcome::Unreadable { status }, source: None })
+        self.create("/Messages.json", &form, Answer::message).await
     }
 
     pub async fn fetch_message(&self, sid: &str) -> Result<Message, RequestError> {
         self.request(Method::GET, &self.message_url(sid)?, &[]).await?.message()
     }
 
-    /// Lists messages, newest first, following Twilio's own links from page to page.
-    pub async fn list_messages(&self, list: &ListMessages) -> Result<Vec<Message>, RequestError> {
-        #[derive(Deserialize)]
-        struct Page {
-            messages: Vec<MessageRecord>,
-            next_page_uri: Option<String>,
-        }
+    /// Lists messages of either direction, newest first, following Twilio's own links from page to page.
+    pub async fn list_messages(&self, list: &ListMessages) -> Result<Listed<Message>, RequestError> {
         let page_size = list.page_size.to_string();
         let since = list.sent_since.map(|at| at.to_string());
+        let until = list.sent_until.map(|at| at.to_string());
         let mut query = vec![("PageSize", page_size.as_str())];
         if let Some(to) = &list.to {
             query.push(("To", to.expose()));
@@ -407,22 +425,15 @@ impl Client {
         if let Some(from) = &list.from {
             query.push(("From", from.expose()));
         }
+        // The comparison is part of the parameter's name: `DateSent>=…`.
         if let Some(since) = &since {
-            // The comparison is part of the parameter's name: `DateSent>=…`.
             query.push(("DateSent>", since));
         }
-
-        let mut messages = vec![];
-        let mut next = Some(format!("{}?{}", self.account_url("/Messages.json"), encoded(&query)));
-        for _ in 0..list.max_pages {
-            let Some(url) = next else { break };
-            let page: Page = self.request(Method::GET, &url, &[]).await?.json("list of messages")?;
-            for record in page.messages {
-                messages.push(record.into_message()?);
-            }
-            next = self.next_page(page.next_page_uri)?;
+        if let Some(until) = &until {
+            query.push(("DateSent<", until));
         }
-        Ok(messages)
+        let first = format!("{}?{}", self.account_url("/Messages.json"), encoded(&query));
+        self.pages(first, list.max_pages, "list of messages", MessageRecord::into_message).await
     }
 
     /// Empties the text of a message at Twilio, who allows it once the message is final.
@@ -432,14 +443,7 @@ impl Client {
 
     /// Deletes a message's record at Twilio.
     pub async fn delete_message(&self, sid: &str) -> Result<Deleted, RequestError> {
-        match self.request(Method::DELETE, &self.message_url(sid)?, &[]).await {
-            Ok(_) => Ok(Deleted::Gone),
-            // The codes decide: the HTTP status of 20009 is not documented, and a bare 404 can come from
-            // something that is not Twilio.
-            Err(RequestError::Api(error)) if error.code == Some(20404) => Ok(Deleted::AlreadyGone),
-            Err(RequestError::Api(error)) if error.code == Some(20009) => Ok(Deleted::NotYet),
-            Err(error) => Err(error),
-        }
+        self.delete(&self.message_url(sid)?).await
     }
 
     /// The account's state. A standard API key gets 20003 here whatever else it may do; only the auth token
@@ -451,6 +455,7 @@ impl Client {
             r#type: String,
             status: String,
             friendly_name: String,
+            owner_account_sid: Option<String>,
         }
         let record: Record =
             self.request(Method::GET, &self.account_url(".json"), &[]).await?.json("account")?;
@@ -467,6 +472,7 @@ impl Client {
                 _ => AccountStatus::Other(record.status),
             },
             friendly_name: record.friendly_name,
+            is_child: record.owner_account_sid.is_some_and(|owner| owner != self.account_sid),
         })
     }
 
@@ -478,23 +484,9 @@ impl Client {
     /// Every number the account owns.
     pub async fn incoming_numbers(&self) -> Result<Vec<IncomingNumber>, RequestError> {
         /// Far more numbers than an institution has, and an end to a list that links in a circle.
-        const MAX_PAGES: usize = 50;
-        #[derive(Deserialize)]
-        struct Page {
-            incoming_phone_numbers: Vec<NumberRecord>,
-            next_page_uri: Option<String>,
-        }
-        let mut numbers = vec![];
-        let mut next = Some(self.account_url("/IncomingPhoneNumbers.json?PageSize=1000"));
-        for _ in 0..MAX_PAGES {
-            let Some(url) = next else { break };
-            let page: Page = self.request(Method::GET, &url, &[]).await?.json("list of numbers")?;
-            for record in page.incoming_phone_numbers {
-                numbers.push(record.into_number()?);
-            }
-            next = self.next_page(page.next_page_uri)?;
-        }
-        Ok(numbers)
+        const MAX_PAGES: u16 = 50;
+        let first = self.account_url("/IncomingPhoneNumbers.json?PageSize=1000");
+        Ok(self.pages(first, MAX_PAGES, "list of numbers", NumberRecord::into_number).await?.items)
     }
 
     /// Asks what kind of line a number is. Twilio charges for each answer.
@@ -529,10 +521,76 @@ impl Client {
     }
 
     fn message_url(&self, sid: &str) -> Result<String, RequestError> {
+        self.resource_url("Messages", sid)
+    }
+
+    fn resource_url(&self, kind: &str, sid: &str) -> Result<String, RequestError> {
         if !is_sid(sid) {
             return Err(RequestError::NotASid { sid: sid.to_owned() });
         }
-        Ok(self.account_url(&format!("/Messages/{sid}.json")))
+        Ok(self.account_url(&format!("/{kind}/{sid}.json")))
+    }
+
+    /// Posts one create, once, and says which of the four outcomes it had.
+    async fn create<T>(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+        read: fn(&Answer) -> Result<T, RequestError>,
+    ) -> Result<T, CreateError> {
+        let answer = self.exchange(Method::POST, &self.account_url(path), form).await.map_err(
+            |Broken { answered, source }| match answered {
+                None if source.is_connect() => CreateError::NotSent { source },
+                // A refusal stands whether or not its text arrived.
+                Some(head) if head.is_refusal() => CreateError::Refused(head.into_error(b"")),
+                _ if source.is_timeout() => {
+                    CreateError::Unknown { why: UnknownOutcome::Timeout, source: Some(source) }
+                }
+                _ => CreateError::Unknown { why: UnknownOutcome::ConnectionLost, source: Some(source) },
+            },
+        )?;
+        if answer.head.is_refusal() {
+            return Err(CreateError::Refused(answer.into_error()));
+        }
+        if !answer.head.status.is_success() {
+            let why = UnknownOutcome::ServerError(answer.into_error());
+            return Err(CreateError::Unknown { why, source: None });
+        }
+        let status = answer.head.status.as_u16();
+        read(&answer)
+            .map_err(|_| CreateError::Unknown { why: UnknownOutcome::Unreadable { status }, source: None })
+    }
+
+    async fn delete(&self, url: &str) -> Result<Deleted, RequestError> {
+        match self.request(Method::DELETE, url, &[]).await {
+            Ok(_) => Ok(Deleted::Gone),
+            // The codes decide: the HTTP status of 20009 is not documented, and a bare 404 can come from
+            // something that is not Twilio.
+            Err(RequestError::Api(error)) if error.code == Some(20404) => Ok(Deleted::AlreadyGone),
+            Err(RequestError::Api(error)) if error.code == Some(20009) => Ok(Deleted::NotYet),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Follows a list from page to page.
+    async fn pages<R: DeserializeOwned, T>(
+        &self,
+        first: String,
+        max_pages: u16,
+        what: &'static str,
+        read: fn(R) -> Result<T, RequestError>,
+    ) -> Result<Listed<T>, RequestError> {
+        let mut items = vec![];
+        let mut next = Some(first);
+        for _ in 0..max_pages {
+            let Some(url) = next else { break };
+            let page: Page<R> = self.request(Method::GET, &url, &[]).await?.json(what)?;
+            for record in page.records {
+                items.push(read(record)?);
+            }
+            next = self.next_page(page.next_page_uri)?;
+        }
+        Ok(Listed { items, complete: next.is_none() })
     }
 
     /// Twilio's page links are relative to the API's base. One that leads elsewhere would carry our
@@ -661,6 +719,28 @@ impl Answer {
     }
 }
 
+/// One page of a list, whose key is named after what it lists.
+#[derive(Deserialize)]
+struct Page<R> {
+    #[serde(
+        alias = "messages",
+        alias = "incoming_phone_numbers",
+        alias = "calls",
+        alias = "recordings",
+        alias = "events",
+        alias = "notifications"
+    )]
+    records: Vec<R>,
+    next_page_uri: Option<String>,
+}
+
+/// Twilio's dates are RFC 2822.
+fn date(text: &str, what: &'static str, field: &str) -> Result<Timestamp, RequestError> {
+    rfc2822::DateTimeParser::new()
+        .parse_timestamp(text)
+        .map_err(|_| RequestError::Unreadable { what, place: format!("`{field}`") })
+}
+
 /// The wire's idea of a message: numbers are strings, dates are RFC 2822.
 #[derive(Deserialize)]
 struct MessageRecord {
@@ -681,26 +761,20 @@ struct MessageRecord {
 
 impl MessageRecord {
     fn into_message(self) -> Result<Message, RequestError> {
-        let unreadable = |place: &str| RequestError::Unreadable { what: "message", place: place.to_owned() };
-        let date = |text: &str, field| {
-            rfc2822::DateTimeParser::new().parse_timestamp(text).map_err(|_| unreadable(field))
-        };
+        let date = |text: &str, field| date(text, "message", field);
         let phone = |text: Option<String>| text.and_then(|text| PhoneNumber::from_e164(&text).ok());
         Ok(Message {
-            date_created: date(&self.date_created, "`date_created`")?,
-            date_sent: self.date_sent.map(|text| date(&text, "`date_sent`")).transpose()?,
+            date_created: date(&self.date_created, "date_created")?,
+            date_sent: self.date_sent.map(|text| date(&text, "date_sent")).transpose()?,
             num_segments: match self.num_segments {
                 None => 0,
-                Some(text) => text.parse().map_err(|_| unreadable("`num_segments`"))?,
+                Some(text) => text.parse().map_err(|_| RequestError::Unreadable {
+                    what: "message",
+                    place: "`num_segments`".to_owned(),
+                })?,
             },
             status: MessageStatus::from(self.status.as_str()),
-            direction: match self.direction.as_str() {
-                "inbound" => Direction::Inbound,
-                "outbound-api" => Direction::OutboundApi,
-                "outbound-call" => Direction::OutboundCall,
-                "outbound-reply" => Direction::OutboundReply,
-                _ => Direction::Unrecognised(self.direction),
-            },
+            direction: Direction::from(self.direction),
             to: phone(self.to),
             from: phone(self.from),
             messaging_service_sid: self.messaging_service_sid,
@@ -835,32 +909,32 @@ mod tests {
 
     use super::*;
 
-    const ACCOUNT: &str = "AC00000000000000000000000000000001";
+    pub(super) const ACCOUNT: &str = "AC00000000000000000000000000000001";
     const SID: &str = "SM00000000000000000000000000000001";
 
     /// What arrived at the stand-in for Twilio.
     #[derive(Debug)]
-    struct Seen {
-        method: String,
-        uri: String,
-        authorization: String,
-        body: String,
+    pub(super) struct Seen {
+        pub(super) method: String,
+        pub(super) uri: String,
+        pub(super) authorization: String,
+        pub(super) body: String,
     }
 
     /// One prepared answer.
     #[derive(Clone)]
-    struct Reply {
+    pub(super) struct Reply {
         status: u16,
         headers: Vec<(&'static str, &'static str)>,
-        body: String,
+        pub(super) body: String,
     }
 
-    struct Stand {
-        client: Client,
-        seen: Arc<Mutex<Vec<Seen>>>,
+    pub(super) struct Stand {
+        pub(super) client: Client,
+        pub(super) seen: Arc<Mutex<Vec<Seen>>>,
     }
 
-    fn reply(status: u16, body: &Value) -> Reply {
+    pub(super) fn reply(status: u16, body: &Value) -> Reply {
         Reply { status, headers: vec![], body: body.to_string() }
     }
 
@@ -868,6 +942,7 @@ mod tests {
         Client::new(ClientConfig {
             api_base: base.to_owned(),
             lookups_base: base.to_owned(),
+            pricing_base: base.to_owned(),
             account_sid: ACCOUNT.to_owned(),
             user: "SK1".to_owned(),
             secret: Secret::from("hunter2".to_owned()),
@@ -875,7 +950,7 @@ mod tests {
     }
 
     /// A server that gives the replies in turn.
-    async fn stand(replies: Vec<Reply>) -> Stand {
+    pub(super) async fn stand(replies: Vec<Reply>) -> Stand {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = client_at(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
         let seen = Arc::new(Mutex::new(vec![]));
@@ -902,7 +977,7 @@ mod tests {
     }
 
     /// A server that reads a request up to `upto`, says `answer` and hangs up.
-    async fn hangs_up(upto: &'static str, answer: &'static str) -> Client {
+    pub(super) async fn hangs_up(upto: &'static str, answer: &'static str) -> Client {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = client_at(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         tokio::spawn(async move {
@@ -916,7 +991,7 @@ mod tests {
         client
     }
 
-    fn phone(text: &str) -> PhoneNumber {
+    pub(super) fn phone(text: &str) -> PhoneNumber {
         PhoneNumber::from_e164(text).unwrap()
     }
 
@@ -1160,10 +1235,12 @@ mod tests {
             to: Some(phone("+16155550199")),
             from: Some(phone("+16155550100")),
             sent_since: Some("2026-11-23T12:00:00Z".parse().unwrap()),
+            sent_until: Some("2026-11-24T12:00:00Z".parse().unwrap()),
             page_size: 1,
             max_pages: 5,
         };
-        let messages = stand.client.list_messages(&list).await.unwrap();
+        let Listed { items: messages, complete } = stand.client.list_messages(&list).await.unwrap();
+        assert!(complete);
         assert_eq!(messages.iter().map(|message| message.sid.as_str()).collect::<Vec<_>>(), ["SM1", "SM2"]);
         assert_eq!(messages[1].from, None);
         assert_eq!(messages[1].date_sent, Some("2023-08-24T05:01:46Z".parse().unwrap()));
@@ -1171,10 +1248,29 @@ mod tests {
         assert_eq!(
             seen[0].uri,
             format!(
-                "{path}?PageSize=1&To=%2B16155550199&From=%2B16155550100&DateSent%3E=2026-11-23T12%3A00%3A00Z"
+                "{path}?PageSize=1&To=%2B16155550199&From=%2B16155550100&DateSent%3E=2026-11-23T12%3A00%3A00Z\
+                 &DateSent%3C=2026-11-24T12%3A00%3A00Z"
             )
         );
         assert_eq!(seen[1].uri, next);
+    }
+
+    #[tokio::test]
+    async fn an_inbound_message_is_listed_with_its_text_and_its_time() {
+        let mut inbound = message_json("SM3");
+        inbound["direction"] = "inbound".into();
+        inbound["status"] = "received".into();
+        inbound["body"] = "please opt out".into();
+        inbound["from"] = "+16155550199".into();
+        inbound["to"] = "+16155550100".into();
+        inbound["date_sent"] = "Thu, 24 Aug 2023 05:01:46 +0000".into();
+        let stand = stand(vec![reply(200, &json!({"messages": [inbound], "next_page_uri": null}))]).await;
+        let list = ListMessages { to: Some(phone("+16155550100")), ..ListMessages::default() };
+        let heard = stand.client.list_messages(&list).await.unwrap().items.remove(0);
+        assert_eq!((heard.direction, heard.status), (Direction::Inbound, MessageStatus::Received));
+        assert_eq!(heard.body.expose(), "please opt out");
+        assert_eq!(heard.from, Some(phone("+16155550199")));
+        assert_eq!(heard.date_sent, Some("2023-08-24T05:01:46Z".parse().unwrap()));
     }
 
     #[tokio::test]
@@ -1183,7 +1279,8 @@ mod tests {
             |next: &str| reply(200, &json!({"messages": [message_json("SM1")], "next_page_uri": next}));
         let circle = stand(vec![page("/round"), page("/round")]).await;
         let list = ListMessages { max_pages: 2, ..ListMessages::default() };
-        assert_eq!(circle.client.list_messages(&list).await.unwrap().len(), 2);
+        let cut_short = circle.client.list_messages(&list).await.unwrap();
+        assert_eq!((cut_short.items.len(), cut_short.complete), (2, false));
 
         let abroad = stand(vec![page("https://elsewhere.example.com/next")]).await;
         let outcome = abroad.client.list_messages(&list).await;
@@ -1229,13 +1326,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_account_comes_without_its_token() {
-        let body =
-            json!({"type": "Trial", "status": "active", "friendly_name": "Study", "auth_token": "hunter3"});
+        let body = json!({"type": "Trial", "status": "active", "friendly_name": "Study",
+                          "auth_token": "hunter3", "owner_account_sid": "AC2"});
         let balance = json!({"account_sid": ACCOUNT, "balance": "-0.05", "currency": "USD"});
         let stand = stand(vec![reply(200, &body), reply(200, &balance)]).await;
         let account = stand.client.account().await.unwrap();
         assert_eq!(account.account_type, AccountType::Trial);
         assert_eq!(account.status, AccountStatus::Active);
+        assert!(account.is_child);
         assert!(!format!("{account:?} {:?}", stand.client).contains("hunter"));
         let balance = stand.client.balance().await.unwrap();
         assert_eq!((balance.amount.as_str(), balance.currency.as_str()), ("-0.05", "USD"));

@@ -45,6 +45,31 @@ pub fn is_opt_out(code: u32) -> bool {
     matches!(code, 21610 | 30004)
 }
 
+/// True when the number itself can never take a text: it is no number, not in service, or a landline.
+pub fn is_hard(code: u32) -> bool {
+    matches!(code, 21211 | 21217 | 21614 | 21635 | 30005 | 30006)
+}
+
+/// True when the account is not active, most often because its balance is used up. Sending resumes by itself
+/// some minutes after payment.
+pub fn is_account(code: u32) -> bool {
+    matches!(code, 10001 | 10003 | 20005 | 30002 | 90010)
+}
+
+/// True when Twilio refused the credentials: wrong, without the right, or those for tests.
+pub fn is_credential(code: u32) -> bool {
+    matches!(code, 20003 | 20006 | 20008)
+}
+
+/// Seconds after which another attempt makes sense when Twilio reports, after it took a message, that the
+/// message failed with `code`. `None` when no attempt does: the cause lasts, or the message may have arrived.
+///
+/// How many attempts are made is the caller's to say. A refused create is another matter: it is followed by
+/// its own `Retry-After` or by backing off.
+pub fn wait_after(code: u32) -> Option<u32> {
+    WAITS.iter().find(|(listed, _)| *listed == code).map(|(_, seconds)| *seconds)
+}
+
 /// The whole table, by ascending code.
 pub fn all() -> &'static [Explained] {
     TABLE
@@ -244,6 +269,38 @@ const TABLE: &[Explained] = &[
     entry(90010, Configuration, "The account is not active.", PAY),
 ];
 
+const MINUTE: u32 = 60;
+const HOUR: u32 = 60 * MINUTE;
+
+/// What failed for good this time and may succeed later, with the seconds to wait.
+#[rustfmt::skip]
+const WAITS: &[(u32, u32)] = &[
+    // The sender's queue has to drain first.
+    (30001, 15 * MINUTE),
+    // An account is active again some minutes after payment.
+    (30002, 15 * MINUTE),
+    // A phone that is off or out of range tonight may be on in the morning.
+    (30003, 6 * HOUR),
+    // Lost without a reason; Twilio's advice is not to hurry.
+    (30008, HOUR),
+    // Congestion passes within minutes.
+    (30017, 15 * MINUTE),
+    // Twilio's own scheduling or service failed.
+    (30020, 15 * MINUTE), (30021, 15 * MINUTE),
+    // Faster than the campaign's or the recipient's rate.
+    (30022, 15 * MINUTE),
+    // The carrier's day has to end, and no day is further away than its middle tomorrow.
+    (30023, 12 * HOUR), (30027, 12 * HOUR),
+    // The block of the fraud protection lasts 15 to 30 minutes.
+    (30450, 30 * MINUTE),
+    // Twilio failed after it took the message, and says that it was not sent.
+    (30500, HOUR),
+    // The account's rate is counted by the second; a minute is ample.
+    (63017, MINUTE),
+    // Not here: 30036, 30047 and 30610, where the window for sending has passed and a policy decides anew;
+    // 30410, which the carrier may have delivered.
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,6 +338,37 @@ mod tests {
         assert!(
             TABLE.iter().filter(|entry| is_opt_out(entry.code)).all(|entry| entry.class == Class::Recipient)
         );
+    }
+
+    #[test]
+    fn each_question_is_answered_within_its_class() {
+        for entry in all() {
+            let code = entry.code;
+            if is_hard(code) {
+                assert_eq!(entry.class, Class::Recipient, "{code}");
+                assert!(!is_opt_out(code), "{code}");
+            }
+            if is_account(code) || is_credential(code) {
+                assert_eq!(entry.class, Class::Configuration, "{code}");
+            }
+            assert!(!(is_account(code) && is_credential(code)), "{code}");
+            if wait_after(code).is_some() {
+                assert!(entry.class == Class::Transient || is_account(code), "{code}");
+            }
+        }
+        for (code, seconds) in WAITS {
+            assert!(explain(*code).is_some() && *seconds >= MINUTE, "{code}");
+        }
+    }
+
+    #[test]
+    fn only_what_did_not_arrive_is_tried_again() {
+        assert_eq!(wait_after(30001), Some(900));
+        assert_eq!(wait_after(30003), Some(6 * HOUR));
+        assert_eq!(wait_after(30023), Some(12 * HOUR));
+        for code in [30004, 30005, 30006, 30007, 30036, 30410, 21610, 20003, 1] {
+            assert_eq!(wait_after(code), None, "{code}");
+        }
     }
 
     #[test]

@@ -13,9 +13,11 @@
 //! - Every number that comes from Twilio's documentation stands next to the item it governs.
 
 mod body;
+mod call_status;
 mod client;
 mod errors;
 mod keywords;
+mod money;
 mod phone;
 mod segments;
 mod signature;
@@ -24,13 +26,19 @@ mod twiml;
 mod webhook;
 
 pub use body::MessageBody;
+pub use call_status::CallStatus;
 pub use client::{
-    Account, AccountStatus, AccountType, ApiError, Balance, Capabilities, Client, ClientConfig, CreateError,
-    CreateMessage, DEFAULT_API_BASE, DEFAULT_LOOKUPS_BASE, Deleted, Direction, IncomingNumber, LineType,
-    ListMessages, Message, RequestError, Sender, SetupError, UnknownOutcome,
+    Account, AccountStatus, AccountType, ApiError, Balance, Call, Capabilities, Client, ClientConfig,
+    CreateCall, CreateError, CreateMessage, DEFAULT_API_BASE, DEFAULT_LOOKUPS_BASE, DEFAULT_PRICING_BASE,
+    Deleted, Direction, IncomingNumber, LineType, ListCalls, ListMessages, Listed, Message, Price, Recording,
+    RequestError, Sender, SetupError, UnknownOutcome,
 };
-pub use errors::{Class, Explained, all as all_errors, class, explain, is_opt_out};
+pub use errors::{
+    Class, Explained, all as all_errors, class, explain, is_account, is_credential, is_hard, is_opt_out,
+    wait_after,
+};
 pub use keywords::{Keyword, default_keyword};
+pub use money::{decimal, micros};
 pub use phone::{NotAPhone, PhoneNumber};
 /// Brings [`Secret`]'s `expose_secret` into scope.
 pub use secrecy::ExposeSecret;
@@ -40,7 +48,7 @@ pub use segments::{Encoding, Segments, SmartEncoding, measure, smart_encode};
 pub use signature::{Algorithm, BadSignature, Payload, Signed, Verifier, sign, sign_json, sign_with};
 pub use status::MessageStatus;
 pub use twiml::{Response, empty};
-pub use webhook::{InboundMessage, OptOutType, StatusCallback, WebhookError, parse_form};
+pub use webhook::{CallCallback, InboundMessage, OptOutType, StatusCallback, WebhookError, parse_form};
 
 #[cfg(test)]
 mod corpus {

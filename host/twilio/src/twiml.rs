@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use quick_xml::escape::partial_escape;
+use quick_xml::escape::{escape, partial_escape};
 
 const DECLARATION: &str = r#"<?xml version="1.0" encoding="UTF-8"?>"#;
 
@@ -14,11 +14,13 @@ pub fn empty() -> String {
     Response::default().to_xml()
 }
 
-/// An answer to an inbound message.
+/// An answer to an inbound message, or what a call says.
 ///
 /// Twilio sends at most 10 `Message`s per inbound message (error 14109), each of at most 1600 characters
-/// (error 14103).
-#[derive(Default)]
+/// (error 14103). In a call only [`Self::say`], [`Self::pause`] and [`Self::hang_up`] have a meaning.
+///
+/// It holds the words, so its `Debug` shows only their length.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Response {
     verbs: String,
 }
@@ -32,10 +34,40 @@ impl Response {
     /// would make Twilio refuse the whole document (error 12100).
     #[must_use]
     pub fn message(mut self, text: &str) -> Self {
-        let carried: String = text.chars().filter(|c| is_xml_char(*c)).collect();
         self.verbs.push_str("<Message>");
-        self.verbs.push_str(&partial_escape(&carried));
+        self.verbs.push_str(&carried(text));
         self.verbs.push_str("</Message>");
+        self
+    }
+
+    /// Speaks `text` in a call. `language` is one of Twilio's tags, such as `es-US`; `voice` one of its names,
+    /// such as `Polly.Joanna`. Without them the account's settings decide, `en-US` to begin with. A voice that
+    /// does not speak the language fails the document (error 13520).
+    #[must_use]
+    pub fn say(mut self, text: &str, language: Option<&str>, voice: Option<&str>) -> Self {
+        self.verbs.push_str("<Say");
+        for (name, value) in [("language", language), ("voice", voice)] {
+            if let Some(value) = value {
+                self.verbs.extend([" ", name, "=\"", &escape(value), "\""]);
+            }
+        }
+        self.verbs.push('>');
+        self.verbs.push_str(&carried(text));
+        self.verbs.push_str("</Say>");
+        self
+    }
+
+    /// Says nothing for so many seconds.
+    #[must_use]
+    pub fn pause(mut self, seconds: u32) -> Self {
+        self.verbs.extend(["<Pause length=\"", &seconds.to_string(), "\"/>"]);
+        self
+    }
+
+    /// Ends the call.
+    #[must_use]
+    pub fn hang_up(mut self) -> Self {
+        self.verbs.push_str("<Hangup/>");
         self
     }
 
@@ -53,6 +85,12 @@ impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Response({} bytes)", self.verbs.len())
     }
+}
+
+/// The text as XML, without what XML cannot carry.
+fn carried(text: &str) -> String {
+    let text: String = text.chars().filter(|c| is_xml_char(*c)).collect();
+    partial_escape(&text).into_owned()
 }
 
 /// The `Char` production of XML 1.0.
@@ -95,6 +133,22 @@ mod tests {
             }
         }
         assert_eq!(texts, [text.replace('\u{0}', ""), "two".to_owned()]);
+    }
+
+    #[test]
+    fn a_call_says_it_twice() {
+        let text = "Tom & Ana\u{1}";
+        let xml = Response::new()
+            .say(text, Some("es-US"), Some("Polly.\"Lupe\""))
+            .pause(2)
+            .say(text, None, None)
+            .hang_up()
+            .to_xml();
+        assert_eq!(
+            xml.strip_prefix(DECLARATION).unwrap(),
+            "<Response><Say language=\"es-US\" voice=\"Polly.&quot;Lupe&quot;\">Tom &amp; Ana</Say>\
+             <Pause length=\"2\"/><Say>Tom &amp; Ana</Say><Hangup/></Response>"
+        );
     }
 
     #[test]

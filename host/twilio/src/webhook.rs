@@ -3,7 +3,7 @@
 //! Verify the signature first ([`crate::Verifier`]), over all fields: Twilio adds fields without notice, and
 //! the ones this module does not read are signed too.
 
-use crate::{MessageBody, MessageStatus, NotAPhone, PhoneNumber};
+use crate::{CallStatus, MessageBody, MessageStatus, NotAPhone, PhoneNumber};
 
 /// A message somebody sent to one of our numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,26 @@ pub struct StatusCallback {
     pub from: Option<PhoneNumber>,
     pub to: Option<PhoneNumber>,
     pub messaging_service_sid: Option<String>,
+}
+
+/// News of a call we placed. Like a message's callbacks these may repeat or be missing; fold their statuses
+/// with [`CallStatus::later`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallCallback {
+    pub call_sid: String,
+    pub status: CallStatus,
+    /// Seconds the call lasted (`CallDuration`). Twilio's `Duration` is billed minutes and is not read.
+    pub duration: Option<u32>,
+    /// Orders the events of one call, from 0.
+    pub sequence_number: Option<u32>,
+    /// In Twilio's words (`human`, `machine_start` and so on), with machine detection only.
+    pub answered_by: Option<String>,
+    /// What the carrier answered, such as 486 for busy.
+    pub sip_response_code: Option<u16>,
+    pub error_code: Option<u32>,
+    pub account_sid: Option<String>,
+    pub from: Option<PhoneNumber>,
+    pub to: Option<PhoneNumber>,
 }
 
 /// A form that lacks what it must have. It never repeats a value.
@@ -90,6 +110,26 @@ impl StatusCallback {
             from: lenient("From"),
             to: lenient("To"),
             messaging_service_sid: present(form, "MessagingServiceSid").map(str::to_owned),
+        })
+    }
+}
+
+impl CallCallback {
+    /// Reads the form posted to a call's status callback.
+    pub fn from_form(form: &[(String, String)]) -> Result<Self, WebhookError> {
+        let number = |name| present(form, name).and_then(|text| text.parse().ok());
+        let lenient = |name| present(form, name).and_then(|text| PhoneNumber::from_e164(text).ok());
+        Ok(Self {
+            call_sid: required(form, "CallSid")?,
+            status: CallStatus::from(required(form, "CallStatus")?.as_str()),
+            duration: number("CallDuration"),
+            sequence_number: number("SequenceNumber"),
+            answered_by: present(form, "AnsweredBy").map(str::to_owned),
+            sip_response_code: present(form, "SipResponseCode").and_then(|text| text.parse().ok()),
+            error_code: number("ErrorCode"),
+            account_sid: present(form, "AccountSid").map(str::to_owned),
+            from: lenient("From"),
+            to: lenient("To"),
         })
     }
 }
@@ -168,6 +208,32 @@ mod tests {
             StatusCallback::from_form(&parse_form(b"MessageSid=SM1")),
             Err(WebhookError::Missing { field: "MessageStatus" })
         );
+    }
+
+    #[test]
+    fn a_call_callback() {
+        let form = parse_form(
+            b"CallSid=CA1&CallStatus=busy&SequenceNumber=3&SipResponseCode=486&Duration=0&CallDuration=0\
+              &AnsweredBy=&From=%2B16155550100&To=%2B16155550199&AccountSid=AC1",
+        );
+        assert_eq!(
+            CallCallback::from_form(&form),
+            Ok(CallCallback {
+                call_sid: "CA1".to_owned(),
+                status: CallStatus::Busy,
+                duration: Some(0),
+                sequence_number: Some(3),
+                answered_by: None,
+                sip_response_code: Some(486),
+                error_code: None,
+                account_sid: Some("AC1".to_owned()),
+                from: Some(PhoneNumber::from_e164("+16155550100").unwrap()),
+                to: Some(PhoneNumber::from_e164("+16155550199").unwrap()),
+            })
+        );
+        // Billed minutes are not seconds.
+        let form = parse_form(b"CallSid=CA1&CallStatus=completed&Duration=1&CallDuration=49");
+        assert_eq!(CallCallback::from_form(&form).unwrap().duration, Some(49));
     }
 
     #[test]

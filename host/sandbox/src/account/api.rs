@@ -15,10 +15,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use twilio::{ExposeSecret, LineType, MessageStatus, PhoneNumber};
 
+use super::fate::{Fate, see_deletion};
 use super::message::{API_VERSION, Message, date};
-use super::{Account, progress};
+use super::refusal::Refusal;
+use super::{Account, Number, call, list, price, progress};
 use crate::connection::Line;
-use crate::faults::CreateFault;
 use crate::form::Form;
 use crate::world::World;
 
@@ -36,37 +37,11 @@ pub(crate) fn router(world: &Arc<World>) -> Router<Arc<World>> {
             "/2010-04-01/Accounts/{account}/IncomingPhoneNumbers/{number}",
             get(show_number).post(update_number),
         )
+        .route("/2010-04-01/Accounts/{account}/Notifications.json", get(list_notifications))
         .route("/v2/PhoneNumbers/{number}", get(look_up))
+        .merge(call::router())
+        .merge(price::router())
         .layer(middleware::from_fn_with_state(Arc::clone(world), admit))
-}
-
-/// An error in the shape of the 2010 API. Its words are ours: Twilio says that they may change, and that a
-/// program should read the code.
-struct Refusal {
-    status: u16,
-    code: u32,
-    message: &'static str,
-}
-
-impl Refusal {
-    const fn new(status: u16, code: u32, message: &'static str) -> Self {
-        Self { status, code, message }
-    }
-
-    const NOT_FOUND: Self = Self::new(404, 20404, "there is no such resource");
-    const NOT_SETTLED: Self = Self::new(409, 20009, "the message is not complete yet");
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let body = json!({
-            "code": self.code,
-            "message": self.message,
-            "more_info": format!("https://www.twilio.com/docs/errors/{}", self.code),
-            "status": self.status,
-        });
-        (StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST), Json(body)).into_response()
-    }
 }
 
 /// Lets in who has the account's credentials, unless Twilio is down.
@@ -100,18 +75,22 @@ fn is_permitted(account: &Account, headers: &HeaderMap) -> bool {
     let given =
         given.and_then(|value| value.strip_prefix("Basic ")).and_then(|given| STANDARD.decode(given).ok());
     given.is_some_and(|given| {
-        given == format!("{}:{}", account.sid, account.auth_token.expose_secret()).as_bytes()
+        !account.credentials_bad
+            && given == format!("{}:{}", account.sid, account.auth_token.expose_secret()).as_bytes()
     })
 }
 
 /// A name in a path without its `.json`.
-fn bare(name: &str) -> &str {
+pub(super) fn bare(name: &str) -> &str {
     name.strip_suffix(".json").unwrap_or(name)
 }
 
-fn own(world: &World, account: &str) -> Result<(), Refusal> {
+pub(super) fn own(world: &World, account: &str) -> Result<(), Refusal> {
     if world.account().sid == bare(account) { Ok(()) } else { Err(Refusal::NOT_FOUND) }
 }
+
+/// Whose the account is when it is a child.
+const PARENT: &str = "AC5a4db0c5a4db0c5a4db0c5a4db0c5a00";
 
 async fn show_account(
     State(world): State<Arc<World>>,
@@ -121,7 +100,7 @@ async fn show_account(
     let account = world.account();
     Ok(Json(json!({
         "sid": account.sid,
-        "owner_account_sid": account.sid,
+        "owner_account_sid": if account.is_child { PARENT } else { &account.sid },
         "friendly_name": "Consentry sandbox",
         "type": if account.verified.is_some() { "Trial" } else { "Full" },
         "status": if account.is_suspended() { "suspended" } else { "active" },
@@ -139,6 +118,10 @@ async fn show_balance(
 ) -> Result<Json<Value>, Refusal> {
     own(&world, &sid)?;
     let account = world.account();
+    // Twilio documents that child accounts hold no balance, so there is no such resource.
+    if account.is_child {
+        return Err(Refusal::NOT_FOUND);
+    }
     let cents = account.balance_micros.div_euclid(10_000);
     let balance =
         format!("{}{}.{:02}", if cents < 0 { "-" } else { "" }, cents.abs() / 100, cents.abs() % 100);
@@ -151,43 +134,24 @@ async fn create_message(
     Path(account): Path<String>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    const SERVER_ERROR: Refusal = Refusal::new(500, 20500, "something went wrong here");
     own(&world, &account)?;
-    world.account().creates_asked += 1;
-    let fault = world.plan().creates.pop_front();
-    match fault {
-        Some(CreateFault::Refuse { code, status }) => {
-            return Err(Refusal::new(status, code, "the sandbox was told to refuse this"));
-        }
-        Some(CreateFault::RateLimited) => return Err(Refusal::new(429, 20429, "too many requests at once")),
-        Some(CreateFault::Error500NotSent) => return Err(SERVER_ERROR),
-        Some(CreateFault::DropNotSent) => {
-            line.hang_up();
-            return Err(SERVER_ERROR);
-        }
-        Some(CreateFault::Error500ButSent | CreateFault::AcceptThenDrop) | None => {}
-    }
-
-    let now = world.now();
     let form = Form::read(&body);
+    let fate = Fate::of_create(&world, &form, false);
+    fate.before(&line)?;
+    let now = world.now();
     let (sid, shown) = {
         let mut account = world.account();
         let (to, from, body) = acceptable(&account, &form)?;
         let sid = account.new_sid("SM");
         let mut message = Message::outbound(sid.clone(), from, to, body, form.is_true("SmartEncoded"), now);
         message.status_callback = form.filled("StatusCallback").map(str::to_owned);
-        let shown = message.to_json(&account.sid);
+        let shown = message.to_json(&account.sid, false);
         account.keep(message);
         (sid, shown)
     };
     world.changed();
     tokio::spawn(progress::carry(Arc::clone(&world), sid));
-
-    match fault {
-        Some(CreateFault::Error500ButSent) => return Err(SERVER_ERROR),
-        Some(CreateFault::AcceptThenDrop) => line.hang_up(),
-        _ => {}
-    }
+    fate.after(&line).await?;
     Ok((StatusCode::CREATED, Json(shown)).into_response())
 }
 
@@ -195,7 +159,7 @@ async fn create_message(
 fn acceptable<'a>(account: &Account, form: &'a Form) -> Result<(&'a str, &'a str, &'a str), Refusal> {
     const MAX_BODY: usize = 1600;
     if account.is_suspended() {
-        return Err(Refusal::new(403, 20005, "the account is not active"));
+        return Err(Refusal::SUSPENDED);
     }
     let to = form.filled("To").ok_or(Refusal::new(400, 21604, "a recipient is required"))?;
     let body = form.filled("Body").ok_or(Refusal::new(400, 21602, "a message body is required"))?;
@@ -212,7 +176,7 @@ fn acceptable<'a>(account: &Account, form: &'a Form) -> Result<(&'a str, &'a str
         Some("8") => return Err(Refusal::new(400, 21611, "the sender's queue is full")),
         _ => {}
     }
-    if from != account.number.phone.expose() && from != "+15005550006" {
+    if account.number(from).is_none() && from != "+15005550006" {
         return Err(Refusal::new(400, 21606, "the sender is not a number of this account"));
     }
     match to.strip_prefix("+1500555000") {
@@ -231,7 +195,7 @@ fn acceptable<'a>(account: &Account, form: &'a Form) -> Result<(&'a str, &'a str
     if form.filled("StatusCallback").is_some_and(|url| !is_callback(url)) {
         return Err(Refusal::new(400, 21609, "the status callback is not a valid URL"));
     }
-    if account.blocked.contains(to) {
+    if account.is_blocked(from, to) {
         return Err(Refusal::new(400, 21610, "the recipient has opted out"));
     }
     if account.verified.as_ref().is_some_and(|verified| !verified.contains(to)) {
@@ -240,7 +204,7 @@ fn acceptable<'a>(account: &Account, form: &'a Form) -> Result<(&'a str, &'a str
     Ok((to, from, body))
 }
 
-fn is_callback(url: &str) -> bool {
+pub(super) fn is_callback(url: &str) -> bool {
     url.len() <= 4000
         && reqwest::Url::parse(url).is_ok_and(|url| {
             matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.contains('_'))
@@ -252,56 +216,13 @@ async fn list_messages(
     Path(account): Path<String>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Json<Value>, Refusal> {
-    const MAX_PAGE: usize = 1000;
     own(&world, &account)?;
     let query = Form(query);
-    let size = query.filled("PageSize").map_or(Some(50), |size| size.parse().ok());
-    let size = size.filter(|size| (1..=MAX_PAGE).contains(size)).ok_or(Refusal::new(
-        400,
-        20001,
-        "the page size is not from 1 to 1000",
-    ))?;
-    let page: usize = query.filled("Page").and_then(|page| page.parse().ok()).unwrap_or(0);
+    let now = world.now();
     let account = world.account();
-    let is_wanted = |message: &&Message| {
-        query.filled("To").is_none_or(|to| message.to == to)
-            && query.filled("From").is_none_or(|from| message.from == from)
-            && in_range(&query, message.sent)
-    };
-    let matching: Vec<&Message> = account.messages.iter().rev().filter(is_wanted).collect();
-    // A page token names the message before it, so that new messages do not shift the pages.
-    let start = match query.filled("PageToken").map(|token| token.trim_start_matches("PA")) {
-        None if page == 0 => 0,
-        token => {
-            let before = matching.iter().position(|message| Some(message.sid.as_str()) == token);
-            before.ok_or(Refusal::new(400, 21481, "the page token is not valid"))? + 1
-        }
-    };
-    let shown = &matching[start..matching.len().min(start + size)];
-    let uri = |page: usize, token: Option<&str>| {
-        let kept =
-            query.0.iter().filter(|(name, _)| !matches!(name.as_str(), "Page" | "PageToken" | "PageSize"));
-        let mut pairs: Vec<(String, String)> = kept.cloned().collect();
-        pairs.push(("PageSize".to_owned(), size.to_string()));
-        pairs.push(("Page".to_owned(), page.to_string()));
-        pairs.extend(token.map(|token| ("PageToken".to_owned(), format!("PA{token}"))));
-        format!("/{API_VERSION}/Accounts/{}/Messages.json?{}", account.sid, crate::form::encode(&pairs))
-    };
-    let next = match shown.last() {
-        Some(last) if start + shown.len() < matching.len() => Some(uri(page + 1, Some(&last.sid))),
-        _ => None,
-    };
-    Ok(Json(json!({
-        "messages": shown.iter().map(|message| message.to_json(&account.sid)).collect::<Vec<_>>(),
-        "page": page,
-        "page_size": size,
-        "start": start,
-        "end": (start + shown.len()).saturating_sub(1),
-        "uri": uri(page, None),
-        "first_page_uri": uri(0, None),
-        "next_page_uri": next,
-        "previous_page_uri": null,
-    })))
+    let show = |message: &Message| message.to_json(&account.sid, account.shows_price(message.charged, now));
+    let is_wanted = |message: &Message| in_range(&query, message.sent);
+    list::page(&account.sid, "Messages", &query, &account.messages, is_wanted, show).map(Json)
 }
 
 /// The comparison is part of the name: `DateSent`, `DateSent<` and `DateSent>`, of days or instants in GMT.
@@ -326,10 +247,10 @@ async fn show_message(
     Path((account, sid)): Path<(String, String)>,
 ) -> Result<Json<Value>, Refusal> {
     own(&world, &account)?;
-    let mut account = world.account();
-    let account_sid = account.sid.clone();
-    let message = account.message(bare(&sid)).ok_or(Refusal::NOT_FOUND)?;
-    Ok(Json(message.to_json(&account_sid)))
+    let now = world.now();
+    let account = world.account();
+    let message = account.messages.get(bare(&sid)).ok_or(Refusal::NOT_FOUND)?;
+    Ok(Json(message.to_json(&account.sid, account.shows_price(message.charged, now))))
 }
 
 /// Empties the text, which is allowed once the message is final.
@@ -339,11 +260,11 @@ async fn update_message(
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
     own(&world, &account)?;
+    see_deletion(&world, bare(&sid), true);
     let form = Form::read(&body);
     let now = world.now();
     let mut account = world.account();
-    let account_sid = account.sid.clone();
-    let message = account.message(bare(&sid)).ok_or(Refusal::NOT_FOUND)?;
+    let message = account.messages.get_mut(bare(&sid)).ok_or(Refusal::NOT_FOUND)?;
     if form.filled("Status") == Some("canceled") {
         return Err(Refusal::new(400, 30409, "the message can no longer be canceled"));
     }
@@ -355,7 +276,10 @@ async fn update_message(
     }
     message.body.clear();
     message.updated = now;
-    Ok(Json(message.to_json(&account_sid)))
+    let charged = message.charged;
+    let shows_price = account.shows_price(charged, now);
+    let message = account.messages.get(bare(&sid)).ok_or(Refusal::NOT_FOUND)?;
+    Ok(Json(message.to_json(&account.sid, shows_price)))
 }
 
 async fn delete_message(
@@ -363,15 +287,16 @@ async fn delete_message(
     Path((account, sid)): Path<(String, String)>,
 ) -> Result<StatusCode, Refusal> {
     own(&world, &account)?;
+    see_deletion(&world, bare(&sid), false);
     let now = world.now();
     let mut account = world.account();
     let wait = account.deletable_after;
-    let message = account.message(bare(&sid)).ok_or(Refusal::NOT_FOUND)?;
+    let message = account.messages.get(bare(&sid)).ok_or(Refusal::NOT_FOUND)?;
     let settled = message.status.is_final() && now.duration_since(message.updated) >= wait;
     if !settled {
         return Err(Refusal::NOT_SETTLED);
     }
-    account.messages.retain(|message| message.sid != bare(&sid));
+    account.messages.remove(bare(&sid));
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -392,23 +317,23 @@ const NUMBER_SETTINGS: [(&str, &str); 13] = [
     ("StatusCallbackMethod", "status_callback_method"),
 ];
 
-fn number_json(account: &Account) -> Value {
+fn number_json(account: &Account, number: &Number) -> Value {
     let mut shown = json!({
-        "sid": account.number.sid,
+        "sid": number.sid,
         "account_sid": account.sid,
-        "phone_number": account.number.phone.expose(),
-        "friendly_name": account.number.friendly_name,
+        "phone_number": number.phone.expose(),
+        "friendly_name": number.friendly_name,
         "capabilities": { "voice": true, "sms": true, "mms": true, "fax": false },
         "status": "in-use",
-        "type": if account.number.phone.is_toll_free() { "tollfree" } else { "local" },
+        "type": if number.phone.is_toll_free() { "tollfree" } else { "local" },
         "origin": "twilio",
         "beta": null,
         "api_version": API_VERSION,
-        "uri": format!("/{API_VERSION}/Accounts/{}/IncomingPhoneNumbers/{}.json", account.sid, account.number.sid),
+        "uri": format!("/{API_VERSION}/Accounts/{}/IncomingPhoneNumbers/{}.json", account.sid, number.sid),
     });
     for (_, name) in NUMBER_SETTINGS {
         let unset = if name.ends_with("_method") { "POST" } else { "" };
-        shown[name] = account.number.settings.get(name).map_or(unset, String::as_str).into();
+        shown[name] = number.settings.get(name).map_or(unset, String::as_str).into();
     }
     shown
 }
@@ -419,18 +344,28 @@ async fn list_numbers(
 ) -> Result<Json<Value>, Refusal> {
     own(&world, &account)?;
     let account = world.account();
-    let uri = format!("/{API_VERSION}/Accounts/{}/IncomingPhoneNumbers.json?PageSize=50&Page=0", account.sid);
-    Ok(Json(json!({
-        "incoming_phone_numbers": [number_json(&account)],
-        "page": 0,
-        "page_size": 50,
-        "start": 0,
-        "end": 0,
-        "uri": uri,
-        "first_page_uri": uri,
-        "next_page_uri": null,
-        "previous_page_uri": null,
-    })))
+    let numbers = account.numbers.iter().map(|number| number_json(&account, number)).collect();
+    Ok(Json(list::whole(&account.sid, "IncomingPhoneNumbers", "incoming_phone_numbers", numbers)))
+}
+
+/// What went wrong, without the copies of requests that only the single resource holds.
+async fn list_notifications(
+    State(world): State<Arc<World>>,
+    Path(account): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    own(&world, &account)?;
+    let account = world.account();
+    let rows = account.notifications.iter().rev().map(|note| {
+        json!({
+            "sid": note.sid,
+            "account_sid": account.sid,
+            "error_code": note.code.to_string(),
+            "log": "0",
+            "message_date": date(note.at),
+            "more_info": format!("https://www.twilio.com/docs/errors/{}", note.code),
+        })
+    });
+    Ok(Json(list::whole(&account.sid, "Notifications", "notifications", rows.collect())))
 }
 
 async fn show_number(
@@ -439,7 +374,8 @@ async fn show_number(
 ) -> Result<Json<Value>, Refusal> {
     own(&world, &account)?;
     let account = world.account();
-    if account.number.sid == bare(&sid) { Ok(Json(number_json(&account))) } else { Err(Refusal::NOT_FOUND) }
+    let number = account.numbers.iter().find(|number| number.sid == bare(&sid));
+    number.map(|number| Json(number_json(&account, number))).ok_or(Refusal::NOT_FOUND)
 }
 
 async fn update_number(
@@ -450,18 +386,18 @@ async fn update_number(
     own(&world, &account)?;
     let form = Form::read(&body);
     let mut account = world.account();
-    if account.number.sid != bare(&sid) {
-        return Err(Refusal::NOT_FOUND);
-    }
+    let place = account.numbers.iter().position(|number| number.sid == bare(&sid));
+    let place = place.ok_or(Refusal::NOT_FOUND)?;
+    let number = &mut account.numbers[place];
     for (given, name) in NUMBER_SETTINGS {
         if let Some(value) = form.get(given) {
-            account.number.settings.insert(name, value.to_owned());
+            number.settings.insert(name, value.to_owned());
         }
     }
     if let Some(name) = form.get("FriendlyName") {
-        name.clone_into(&mut account.number.friendly_name);
+        name.clone_into(&mut number.friendly_name);
     }
-    Ok(Json(number_json(&account)))
+    Ok(Json(number_json(&account, &account.numbers[place])))
 }
 
 async fn look_up(

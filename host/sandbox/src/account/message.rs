@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use twilio::{MessageStatus, SmartEncoding};
 
+use super::shelf::Resource;
+
 pub(crate) const API_VERSION: &str = "2010-04-01";
 
 pub(crate) struct Message {
@@ -17,6 +19,8 @@ pub(crate) struct Message {
     pub(super) status: MessageStatus,
     pub(super) segments: u32,
     pub(super) price_micros: Option<i64>,
+    /// When it was charged; the price is shown some time later.
+    pub(super) charged: Option<Timestamp>,
     pub(super) error_code: Option<u32>,
     pub(super) created: Timestamp,
     pub(super) updated: Timestamp,
@@ -46,6 +50,7 @@ impl Message {
             direction: "outbound-api",
             status: MessageStatus::Queued,
             price_micros: None,
+            charged: None,
             error_code: None,
             created: now,
             updated: now,
@@ -55,7 +60,8 @@ impl Message {
     }
 
     /// The resource of the 2010 API: counts and prices are strings there, and dates are RFC 2822.
-    pub(super) fn to_json(&self, account: &str) -> Value {
+    pub(super) fn to_json(&self, account: &str, shows_price: bool) -> Value {
+        let price = self.price_micros.filter(|_| shows_price);
         let uri = format!("/{API_VERSION}/Accounts/{account}/Messages/{}", self.sid);
         json!({
             "sid": self.sid,
@@ -69,8 +75,8 @@ impl Message {
             "messaging_service_sid": null,
             "num_segments": self.segments.to_string(),
             "num_media": "0",
-            "price": self.price_micros.map(price_text),
-            "price_unit": self.price_micros.map(|_| "USD"),
+            "price": price.map(price_text),
+            "price_unit": price.map(|_| "USD"),
             "error_code": self.error_code,
             "error_message": null,
             "date_created": date(self.created),
@@ -82,8 +88,22 @@ impl Message {
     }
 }
 
+impl Resource for Message {
+    fn sid(&self) -> &str {
+        &self.sid
+    }
+
+    fn from(&self) -> &str {
+        &self.from
+    }
+
+    fn to(&self) -> &str {
+        &self.to
+    }
+}
+
 /// What we pay is negative, and has five decimals.
-fn price_text(micros: i64) -> String {
+pub(super) fn price_text(micros: i64) -> String {
     format!("-{}.{:05}", micros / 1_000_000, micros % 1_000_000 / 10)
 }
 
@@ -99,11 +119,12 @@ mod tests {
     fn the_wire_shape() {
         let now: Timestamp = "2026-11-23T15:00:00Z".parse().unwrap();
         let mut message = Message::outbound("SM1".into(), "+1", "+2", "Hi", false, now);
-        let shown = message.to_json("AC1");
+        let shown = message.to_json("AC1", true);
         assert_eq!(shown["num_segments"], "1");
         assert_eq!(shown["price"], Value::Null);
         assert_eq!(shown["date_created"], "Mon, 23 Nov 2026 15:00:00 +0000");
         message.price_micros = Some(16_600);
-        assert_eq!(message.to_json("AC1")["price"], "-0.01660");
+        assert_eq!(message.to_json("AC1", true)["price"], "-0.01660");
+        assert_eq!(message.to_json("AC1", false)["price"], Value::Null);
     }
 }

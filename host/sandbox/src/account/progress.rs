@@ -9,33 +9,56 @@ use super::webhook::Webhook;
 use crate::faults::CallbackFault;
 use crate::world::World;
 
+/// Posts the callbacks of one message or call, as far as nothing else is planned for them.
+pub(super) struct Teller {
+    world: Arc<World>,
+    fault: Option<CallbackFault>,
+    held_back: Vec<Webhook>,
+}
+
+impl Teller {
+    /// `tells` is false for what has no callback, and then no plan is used up.
+    pub(super) fn new(world: &Arc<World>, tells: bool) -> Self {
+        let fault = if tells { world.plan().next_callbacks() } else { None };
+        Self { world: Arc::clone(world), fault, held_back: Vec::new() }
+    }
+
+    pub(super) async fn tell(&mut self, webhook: Webhook) {
+        match self.fault {
+            Some(CallbackFault::Drop) => {}
+            None => drop(webhook.post(&self.world).await),
+            Some(CallbackFault::Duplicate) => {
+                webhook.post(&self.world).await;
+                webhook.post(&self.world).await;
+            }
+            Some(CallbackFault::Reorder) => self.held_back.push(webhook),
+        }
+    }
+
+    /// Posts what was held back.
+    pub(super) async fn finish(self) {
+        for webhook in self.held_back.into_iter().rev() {
+            webhook.post(&self.world).await;
+        }
+    }
+}
+
 /// Carries a message to its end. The initial status is never told.
 pub(super) async fn carry(world: Arc<World>, sid: String) {
-    let (to, fault) = {
-        let mut account = world.account();
-        let Some(message) = account.message(&sid) else { return };
-        let tells = message.status_callback.is_some();
-        let to = message.to.clone();
-        drop(account);
-        (to, if tells { world.plan().callbacks.pop_front() } else { None })
+    let (to, tells) = {
+        let account = world.account();
+        let Some(message) = account.messages.get(&sid) else { return };
+        (message.to.clone(), message.status_callback.is_some())
     };
-    let mut held_back = Vec::new();
+    let mut teller = Teller::new(&world, tells);
     for (status, error_code) in steps(&world, &to) {
         let webhook = step(&world, &sid, status, error_code);
         world.changed();
-        match (webhook, fault) {
-            (None, _) | (_, Some(CallbackFault::Drop)) => {}
-            (Some(webhook), None) => drop(webhook.post(&world).await),
-            (Some(webhook), Some(CallbackFault::Duplicate)) => {
-                webhook.post(&world).await;
-                webhook.post(&world).await;
-            }
-            (Some(webhook), Some(CallbackFault::Reorder)) => held_back.push(webhook),
+        if let Some(webhook) = webhook {
+            teller.tell(webhook).await;
         }
     }
-    for webhook in held_back.into_iter().rev() {
-        webhook.post(&world).await;
-    }
+    teller.finish().await;
 }
 
 fn steps(world: &World, to: &str) -> Vec<(MessageStatus, Option<u32>)> {
@@ -56,7 +79,7 @@ fn step(world: &World, sid: &str, status: MessageStatus, error_code: Option<u32>
     account.advance(sid, status, error_code, now);
     let account_sid = account.sid.clone();
     let token = account.new_sid("");
-    let message = account.message(sid)?;
+    let message = account.messages.get(sid)?;
     let url = message.status_callback.clone()?;
     let status = message.status.to_string();
     let mut form: Vec<(String, String)> = [

@@ -31,7 +31,7 @@ impl Webhook {
         }
         let answer = answer.ok();
         if answer.as_ref().is_none_or(|answer| !(200..300).contains(&answer.status)) {
-            world.account().alerts += 1;
+            world.account().note(11200, world.now());
             world.changed();
         }
         answer

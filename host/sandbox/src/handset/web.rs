@@ -37,7 +37,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 
 async fn page(State(world): State<Arc<World>>) -> impl IntoResponse {
     let title = world.study().project.title.clone();
     let zone = world.zone().iana_name().unwrap_or("UTC").to_owned();
-    let number = world.account().number.phone.expose().to_owned();
+    let number = world.account().own_number().phone.expose().to_owned();
     let page = PAGE
         .replace("{{ZONE}}", &escape(&zone))
         .replace("{{NUMBER}}", &escape(&number))
@@ -52,7 +52,7 @@ struct Phone {
     /// None for a phone that is in no record, such as a coordinator's.
     record: Option<String>,
     name: Option<String>,
-    /// How many texts it shows.
+    /// How many texts and calls it shows.
     texts: usize,
 }
 
@@ -63,10 +63,7 @@ async fn participants(State(world): State<Arc<World>>) -> Json<Vec<Phone>> {
         .into_iter()
         .map(|phone| Phone { number: phone.number, record: Some(phone.record), name: phone.name, texts: 0 })
         .collect();
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    for text in &world.account().texts {
-        *counts.entry(text.number.clone()).or_default() += 1;
-    }
+    let mut counts = world.account().phones.counts();
     for phone in &mut phones {
         phone.texts = counts.remove(&phone.number).unwrap_or(0);
     }
@@ -87,24 +84,41 @@ struct OfNumber {
 #[derive(Serialize)]
 struct Bubble {
     incoming: bool,
+    /// A text, or what a call said.
     body: String,
     at: Timestamp,
+    /// None for a call.
     segments: u32,
     status: String,
     from_twilio: bool,
 }
 
 async fn texts(State(world): State<Arc<World>>, Query(of): Query<OfNumber>) -> Json<Vec<Bubble>> {
-    let texts = Handset { world }.texts(&of.number).into_iter();
-    let bubbles = texts.map(|text| Bubble {
-        incoming: text.direction == Direction::ToPhone,
-        body: text.body,
-        at: text.at,
-        segments: text.segments,
-        status: text.status,
-        from_twilio: text.from_twilio,
+    let handset = Handset { world };
+    let texts = handset.texts(&of.number).into_iter().map(|text| {
+        let bubble = Bubble {
+            incoming: text.direction == Direction::ToPhone,
+            body: text.body,
+            at: text.at,
+            segments: text.segments,
+            status: text.status,
+            from_twilio: text.from_twilio,
+        };
+        (text.seq, bubble)
     });
-    Json(bubbles.collect())
+    let calls = handset.calls(&of.number).into_iter().map(|call| {
+        let bubble = Bubble {
+            incoming: true,
+            body: if call.answered { format!("☎ {}", call.said.join(" ")) } else { "☎".to_owned() },
+            at: call.at,
+            segments: 0,
+            status: if call.answered { "answered" } else { "not answered" }.to_owned(),
+            from_twilio: false,
+        };
+        (call.seq, bubble)
+    });
+    let bubbles: BTreeMap<u64, Bubble> = texts.chain(calls).collect();
+    Json(bubbles.into_values().collect())
 }
 
 #[derive(Deserialize)]

@@ -5,7 +5,8 @@ use axum::{Json, Router};
 use sandbox::{Delivery, Sandbox, SandboxConfig, StartError};
 use serde_json::{Value, json};
 
-use crate::support::{ANA, PATIENCE, STUDY, config, start};
+use crate::support::{ANA, PATIENCE, STUDY, config, start, twilio_client};
+use crate::twilio_side::phone;
 
 async fn fetch(url: &str) -> Value {
     reqwest::Client::new().get(url).send().await.unwrap().json().await.unwrap()
@@ -27,6 +28,31 @@ async fn a_reply_on_the_page_is_a_text_from_the_phone() {
     assert_eq!(form.status(), 415);
     assert!(!sandbox.twilio().is_blocked(ANA));
     assert_eq!(sandbox.handset().say(ANA, "x").await.delivery, Delivery::NoWebhook);
+}
+
+#[tokio::test]
+async fn a_call_stands_between_the_texts() {
+    let sandbox = start().await;
+    let client = twilio_client(&sandbox);
+    sandbox.handset().say(ANA, "before").await;
+    let call = twilio::CreateCall {
+        to: phone(ANA),
+        from: phone("+16175550100"),
+        twiml: twilio::Response::new().say("Your survey waits.", None, None),
+        status_callback: None,
+        timeout: None,
+    };
+    client.create_call(&call).await.unwrap();
+    sandbox.handset().say(ANA, "after").await;
+    let mut changes = sandbox.handset().watch();
+    while !sandbox.handset().calls(ANA)[0].answered {
+        changes.changed().await.unwrap();
+    }
+    let shown = fetch(&format!("{}/texts?number=%2B16175550142", sandbox.handset_url())).await;
+    let bodies: Vec<_> =
+        shown.as_array().unwrap().iter().map(|bubble| bubble["body"].as_str().unwrap()).collect();
+    assert_eq!(bodies, ["before", "☎ Your survey waits.", "after"]);
+    assert_eq!(shown[1]["status"], "answered");
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and its helpers are tests too")]
 
+mod call_side;
+mod crash_side;
 mod handset_side;
 mod redcap_side;
 mod support;

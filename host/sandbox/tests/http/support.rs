@@ -44,6 +44,7 @@ pub(crate) fn twilio_client(sandbox: &Sandbox) -> twilio::Client {
     twilio::Client::new(twilio::ClientConfig {
         api_base: sandbox.twilio_url(),
         lookups_base: sandbox.twilio_url(),
+        pricing_base: sandbox.twilio_url(),
         user: account.account_sid.clone(),
         account_sid: account.account_sid,
         secret: account.auth_token,

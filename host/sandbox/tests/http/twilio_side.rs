@@ -9,11 +9,11 @@ use twilio::{
 
 use crate::support::{ANA, BEN, Listener, PATIENCE, config, start, twilio_client};
 
-fn phone(number: &str) -> PhoneNumber {
+pub(crate) fn phone(number: &str) -> PhoneNumber {
     PhoneNumber::from_e164(number).unwrap()
 }
 
-fn message(to: &str, body: &str) -> CreateMessage {
+pub(crate) fn message(to: &str, body: &str) -> CreateMessage {
     CreateMessage {
         to: phone(to),
         from: Sender::Number(phone("+16175550100")),
@@ -24,19 +24,19 @@ fn message(to: &str, body: &str) -> CreateMessage {
     }
 }
 
-fn with_callback(to: &str, body: &str, url: &str) -> CreateMessage {
+pub(crate) fn with_callback(to: &str, body: &str, url: &str) -> CreateMessage {
     CreateMessage { status_callback: Some(url.to_owned()), ..message(to, body) }
 }
 
 /// The code of a refused create.
-async fn refusal(client: &twilio::Client, message: &CreateMessage) -> Option<u32> {
+pub(crate) async fn refusal(client: &twilio::Client, message: &CreateMessage) -> Option<u32> {
     match client.create_message(message).await {
         Err(CreateError::Refused(error)) => error.code,
         other => panic!("{other:?}"),
     }
 }
 
-async fn delivered(sandbox: &Sandbox, number: &str, count: usize) {
+pub(crate) async fn delivered(sandbox: &Sandbox, number: &str, count: usize) {
     let all = |texts: &[sandbox::HandsetText]| {
         texts.iter().filter(|text| text.status == "delivered").count() >= count
     };
@@ -105,7 +105,7 @@ async fn stop_blocks_and_start_unblocks() {
     client.create_message(&message(ANA, "Hi")).await.unwrap();
     assert_eq!(sandbox.handset().received(ANA), 1);
     // Two from the phone, one to it; what Twilio said by itself is not kept.
-    let kept = client.list_messages(&ListMessages::default()).await.unwrap();
+    let kept = client.list_messages(&ListMessages::default()).await.unwrap().items;
     assert_eq!(kept.len(), 3);
     assert_eq!(kept[2].direction, Direction::Inbound);
 }
@@ -190,6 +190,7 @@ async fn wrong_credentials_see_nothing() {
     let stranger = twilio::Client::new(twilio::ClientConfig {
         api_base: sandbox.twilio_url(),
         lookups_base: sandbox.twilio_url(),
+        pricing_base: sandbox.twilio_url(),
         account_sid: sandbox::TwilioAccount::default().account_sid,
         user: sandbox::TwilioAccount::default().account_sid,
         secret: twilio::Secret::from("guess"),
@@ -250,7 +251,7 @@ async fn a_lost_answer_leaves_the_message_where_the_list_finds_it() {
             other => panic!("{other:?}"),
         }
         let wanted = ListMessages { to: Some(phone(ANA)), ..ListMessages::default() };
-        let kept = client.list_messages(&wanted).await.unwrap();
+        let kept = client.list_messages(&wanted).await.unwrap().items;
         assert_eq!(kept.iter().any(|message| message.body.expose() == body), sent, "{body}");
     }
     sandbox.faults().next_creates(1, CreateFault::RateLimited);
@@ -294,14 +295,14 @@ async fn lists_come_in_pages_and_newest_first() {
     let bodies = |messages: Vec<twilio::Message>| {
         messages.iter().map(|message| message.body.expose().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(bodies(client.list_messages(&wanted).await.unwrap()), ["4", "3", "2", "1", "0"]);
+    assert_eq!(bodies(client.list_messages(&wanted).await.unwrap().items), ["4", "3", "2", "1", "0"]);
     let one_page = ListMessages { max_pages: 1, ..wanted };
-    assert_eq!(bodies(client.list_messages(&one_page).await.unwrap()), ["4", "3"]);
+    assert_eq!(bodies(client.list_messages(&one_page).await.unwrap().items), ["4", "3"]);
     delivered(&sandbox, ANA, 5).await;
     delivered(&sandbox, BEN, 1).await;
     for (since, count) in [("2026-11-23T15:30:00Z", 6), ("2026-11-23T15:30:01Z", 0)] {
         let wanted = ListMessages { sent_since: Some(since.parse().unwrap()), ..ListMessages::default() };
-        assert_eq!(client.list_messages(&wanted).await.unwrap().len(), count);
+        assert_eq!(client.list_messages(&wanted).await.unwrap().items.len(), count);
     }
 }
 
@@ -342,4 +343,161 @@ async fn the_number_shows_where_its_messages_go() {
     let number = client.incoming_numbers().await.unwrap().remove(0);
     assert_eq!(number.sms_url.as_deref(), Some("https://hooks.example.edu/sms"));
     assert_eq!(number.sms_method.as_deref(), Some("POST"));
+}
+
+#[tokio::test]
+async fn each_number_has_its_own_webhook_and_its_own_list_of_stops() {
+    const SECOND: &str = "+18335550101";
+    let (sandbox, first, second) =
+        (start().await, Listener::start(twilio::empty()).await, Listener::start(twilio::empty()).await);
+    let client = twilio_client(&sandbox);
+    let from_second = CreateMessage { from: Sender::Number(phone(SECOND)), ..message(ANA, "two") };
+    assert_eq!(refusal(&client, &from_second).await, Some(21606));
+    sandbox.twilio().add_number(SECOND).unwrap();
+    sandbox.set_sms_webhook(&first.url);
+    sandbox.set_sms_webhook_of(SECOND, &second.url);
+    let numbers = client.incoming_numbers().await.unwrap();
+    assert_eq!(numbers.len(), 2);
+    assert_eq!(numbers[1].phone_number, phone(SECOND));
+
+    sandbox.handset().say_to(ANA, SECOND, "STOP").await;
+    assert_eq!((first.posted().len(), second.posted().len()), (0, 1));
+    assert_eq!(second.posted()[0].get("To"), Some(SECOND));
+    assert_eq!(refusal(&client, &from_second).await, Some(21610));
+    client.create_message(&message(ANA, "one")).await.unwrap();
+    assert!(
+        sandbox.twilio().is_blocked_from(SECOND, ANA)
+            && !sandbox.twilio().is_blocked_from("+16175550100", ANA)
+    );
+    let shown: Vec<_> =
+        sandbox.handset().texts(ANA).into_iter().map(|text| (text.account_number, text.body)).collect();
+    assert_eq!(shown.last().unwrap(), &("+16175550100".to_owned(), "one".to_owned()));
+    assert_eq!(shown[0], (SECOND.to_owned(), "STOP".to_owned()));
+
+    let to_second = ListMessages { to: Some(phone(SECOND)), ..ListMessages::default() };
+    let heard = client.list_messages(&to_second).await.unwrap();
+    assert_eq!((heard.items.len(), heard.complete), (1, true));
+}
+
+#[tokio::test]
+async fn a_text_whose_webhook_got_lost_is_found_in_the_list() {
+    let (sandbox, hook) = (start().await, Listener::start(twilio::empty()).await);
+    sandbox.set_sms_webhook(&hook.url);
+    let sid = sandbox.handset().say_quietly(ANA, "please opt out");
+    assert_eq!(hook.posted().len(), 0);
+    let client = twilio_client(&sandbox);
+    let instant = |text: &str| Some(text.parse().unwrap());
+    let sweep = ListMessages {
+        to: Some(phone("+16175550100")),
+        sent_since: instant("2026-11-23T15:20:00Z"),
+        sent_until: instant("2026-11-23T15:30:00Z"),
+        ..ListMessages::default()
+    };
+    let heard = client.list_messages(&sweep).await.unwrap().items;
+    assert_eq!(heard.len(), 1);
+    assert_eq!((heard[0].sid.as_str(), heard[0].body.expose()), (sid.as_str(), "please opt out"));
+    assert_eq!((&heard[0].direction, &heard[0].from), (&Direction::Inbound, &Some(phone(ANA))));
+    assert_eq!(heard[0].date_sent, instant("2026-11-23T15:30:00Z"));
+    let earlier = ListMessages { sent_until: instant("2026-11-23T15:29:59Z"), ..sweep };
+    assert!(client.list_messages(&earlier).await.unwrap().items.is_empty());
+    // It can still be told.
+    assert!(matches!(sandbox.handset().redeliver(&sid).await, Delivery::Answered { .. }));
+}
+
+#[tokio::test]
+async fn a_list_that_is_cut_short_says_so_and_bears_deletions() {
+    let sandbox = start().await;
+    let client = twilio_client(&sandbox);
+    for n in 0..5 {
+        client.create_message(&message(ANA, &format!("{n}"))).await.unwrap();
+    }
+    delivered(&sandbox, ANA, 5).await;
+    let newest = ListMessages { page_size: 2, max_pages: 2, ..ListMessages::default() };
+    let listed = client.list_messages(&newest).await.unwrap();
+    assert_eq!((listed.items.len(), listed.complete), (4, false));
+    for message in &listed.items {
+        assert_eq!(client.delete_message(&message.sid).await.unwrap(), Deleted::Gone);
+    }
+    let rest = client.list_messages(&newest).await.unwrap();
+    assert_eq!((rest.items.len(), rest.complete), (1, true));
+}
+
+#[tokio::test]
+async fn a_price_comes_some_time_after_the_message() {
+    let (config, clock) = config();
+    let sandbox = Sandbox::start(config).await.unwrap();
+    sandbox.twilio().set_price_after(SignedDuration::from_mins(5));
+    let client = twilio_client(&sandbox);
+    let sid = client.create_message(&message(ANA, "x")).await.unwrap().sid;
+    delivered(&sandbox, ANA, 1).await;
+    assert_eq!(client.fetch_message(&sid).await.unwrap().price, None);
+    clock.advance(SignedDuration::from_mins(5));
+    let shown = client.redact_message(&sid).await.unwrap().price.unwrap();
+    assert_eq!(twilio::micros(&shown), Some(-8_300));
+    let listed = client.sms_price("US").await.unwrap().unwrap();
+    assert_eq!((twilio::micros(&listed.amount), listed.currency.as_str()), (Some(8_300), "USD"));
+    assert!(matches!(client.sms_price("FR").await, Err(RequestError::Api(_))));
+}
+
+#[tokio::test]
+async fn what_is_kept_is_counted() {
+    let sandbox = start().await;
+    let client = twilio_client(&sandbox);
+    let sid = client.create_message(&message(ANA, "secret")).await.unwrap().sid;
+    delivered(&sandbox, ANA, 1).await;
+    client.redact_message(&sid).await.unwrap();
+    for words in ["Stop", "unstop", "I slept well"] {
+        sandbox.handset().say_quietly(BEN, words);
+    }
+    let kept = sandbox.twilio().kept();
+    assert_eq!((kept.messages, kept.bodies, kept.inbound, kept.stop_or_start), (4, 3, 3, 2));
+    assert_eq!(kept.oldest, Some("2026-11-23T15:30:00Z".parse().unwrap()));
+    for message in client.list_messages(&ListMessages::default()).await.unwrap().items {
+        assert_eq!(client.delete_message(&message.sid).await.unwrap(), Deleted::Gone);
+    }
+    assert_eq!(sandbox.twilio().kept(), sandbox::Kept::default());
+}
+
+#[tokio::test]
+async fn a_changed_token_is_another_refusal_than_an_empty_account() {
+    let sandbox = start().await;
+    let client = twilio_client(&sandbox);
+    sandbox.twilio().set_credentials_bad(true);
+    match client.create_message(&message(ANA, "x")).await {
+        Err(CreateError::Refused(error)) => {
+            assert_eq!((error.status, error.code), (401, Some(20003)));
+            assert!(twilio::is_credential(20003) && !twilio::is_account(20003));
+        }
+        other => panic!("{other:?}"),
+    }
+    sandbox.twilio().set_credentials_bad(false);
+    client.create_message(&message(ANA, "x")).await.unwrap();
+    assert!(!client.account().await.unwrap().is_child);
+    sandbox.twilio().set_child(true);
+    assert!(client.account().await.unwrap().is_child);
+    match client.balance().await {
+        Err(RequestError::Api(error)) => assert_eq!((error.status, error.code), (404, Some(20404))),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_pace_of_creates_is_noted_on_demand() {
+    let (config, clock) = config();
+    let sandbox = Sandbox::start(config).await.unwrap();
+    let client = twilio_client(&sandbox);
+    client.create_message(&message(ANA, "unnoted")).await.unwrap();
+    sandbox.twilio().record_creates(true);
+    client.create_message(&message(ANA, &"x".repeat(200))).await.unwrap();
+    clock.advance(SignedDuration::from_secs(1));
+    client.create_message(&message(ANA, "x")).await.unwrap();
+    let pace: Vec<_> = sandbox
+        .twilio()
+        .creates()
+        .into_iter()
+        .map(|made| (made.at.as_second() % 60, made.segments))
+        .collect();
+    assert_eq!(pace, [(0, 2), (1, 1)]);
+    sandbox.twilio().record_creates(false);
+    assert_eq!(sandbox.twilio().creates(), []);
 }
