@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::facts::Known;
 use crate::gateway::Gateway;
+use crate::metrics::{self, Stopwatch};
 use crate::outbox::{Reason, masked};
 use crate::store::DecisionRow;
 
@@ -37,6 +38,7 @@ impl Gateway {
         loop {
             rounds += 1;
             let (policy_, request_, facts) = (policy.clone(), request.clone(), Arc::new(known.clone()));
+            let watch = Stopwatch::start();
             let decided = tokio::task::spawn_blocking(move || policy_.decide(&request_, facts)).await;
             let decision = match decided {
                 Ok(decision) => decision,
@@ -50,6 +52,7 @@ impl Gateway {
                     memory: 0,
                 },
             };
+            metrics::decision(policy.world().name(), watch.elapsed(), decision.fuel);
             match &decision.ended {
                 Ended::Needs(question) if rounds < ROUNDS => {
                     let question = question.clone();
@@ -66,7 +69,7 @@ impl Gateway {
                 known.line_type = Some(self.line_type(&known.project, &phone).await);
             }
             (Question::History(_), Some(phone)) => {
-                known.deliveries = Some(self.store.deliveries(&phone, 50).unwrap_or_default());
+                known.deliveries = Some(self.store.deliveries(&phone, 50).await.unwrap_or_default());
             }
             // Everything else is known before a policy is asked.
             _ => {}
@@ -108,6 +111,8 @@ fn conclude(policy: &Policy, request: &Request, decision: policy::Decision, roun
         Ended::Answered(reply) => summary(reply),
         _ => ("none", Vec::new()),
     };
+    let told = if matches!(decision.ended, Ended::Answered(_)) { answer } else { decision.ended.kind() };
+    metrics::verdict(policy.world().name(), told, findings.first().map(|finding| finding.rule.as_str()));
     let public = json!({
         "policy": policy.world().name(),
         "stage": stage(request),

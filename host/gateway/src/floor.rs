@@ -11,6 +11,7 @@ use policy::contract::types::{
 use policy::contract::wordings::{ApprovalState, Part};
 
 use crate::outbox::{Reason, State};
+use crate::store::Scope;
 use crate::vocabulary::channel;
 
 /// A message that repeats itself more often than this to one number in a day is a loop.
@@ -273,14 +274,35 @@ pub struct AtSubmission {
     pub unread: bool,
     /// Whether a person must still say what a text from the number means.
     pub unclear: bool,
-    /// Why the operator stopped the project, if so.
-    pub stopped: Option<String>,
+    /// What of the message is stopped, and why: by the operator, or by an error of Twilio's.
+    pub stops: Vec<(Scope, String)>,
+    /// Whether everything that came in at Twilio until a moment ago was taken in. After an outage there may be
+    /// an opt-out in it.
+    pub inbound_read: bool,
     /// Texts to the number in the last 24 hours.
     pub texts_today: u32,
     /// How often it got this very text in the last 24 hours.
     pub same_text_today: u32,
     /// Texts that a number may get in 24 hours.
     pub ceiling: u32,
+}
+
+fn stopped(scope: &Scope, why: &str, facts: &AtSubmission) -> Result<(), Stop> {
+    match scope {
+        Scope::All | Scope::Project(_) => {
+            let sentence = format!("sending is stopped: {why}");
+            Err(Stop::later("floor.stopped", sentence, facts.now + 300))
+        }
+        Scope::Sender(_) => {
+            let sentence = format!("the sender is stopped: {why}");
+            Err(Stop::later("floor.stopped", sentence, facts.now + 900))
+        }
+        Scope::Wording(_) => Err(Stop::hold("floor.wording", format!("the wording is stopped: {why}"))),
+        Scope::Recipient(..) => Err(Stop::suppress(Reason::new(
+            "floor.unreachable",
+            format!("this number cannot be reached this way: {why}"),
+        ))),
+    }
 }
 
 /// The floor's last look.
@@ -290,9 +312,12 @@ pub fn at_submission(facts: &AtSubmission) -> Result<(), Stop> {
     if facts.opted_out && !answer {
         return Err(Stop::suppress(opted_out()));
     }
-    if let Some(why) = &facts.stopped {
-        let sentence = format!("the operator stopped sending: {why}");
-        return Err(Stop::later("floor.stopped", sentence, facts.now + 60));
+    for (scope, why) in &facts.stops {
+        stopped(scope, why, facts)?;
+    }
+    if !facts.inbound_read {
+        let sentence = "what came in at Twilio has not been read up to now, and may hold an opt-out";
+        return Err(Stop::later("floor.inbound", sentence, facts.now + 5));
     }
     if facts.unread && !answer {
         let sentence = "a text from this number has not been read yet, and may be an opt-out";

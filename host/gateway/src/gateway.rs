@@ -5,43 +5,64 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use policy::Effect;
 use policy::contract::reviewer::{Draft, Stage};
 use policy::contract::router::Route;
-use policy::contract::types::{Purpose, Survey};
+use policy::contract::types::{Channel, Purpose, Survey};
 use policy::{Reply, Request};
 use redcap::Record;
 use redcap::client::ExportRecords;
 use serde_json::json;
-use tokio::sync::{Mutex, Notify};
-use twilio::{AccountStatus, AccountType, PhoneNumber, RequestError};
+use tokio::sync::{Mutex, watch};
+use twilio::PhoneNumber;
 
+use crate::account::Look;
 use crate::clock::Clock;
 use crate::decide::Asked;
 use crate::facts::{Known, phone_of};
-use crate::floor::Account;
+use crate::lease::Leases;
 use crate::outbox::{Message, NewMessage, Reason, State};
+use crate::pace::Pace;
 use crate::project::Project;
 use crate::record::without_values;
-use crate::store::{Committed, Decided, Sqlite, Step, StoreError};
+use crate::store::{Committed, Decided, Step, Store, StoreError};
 use crate::{mistakes, render, trigger};
 
 /// Seconds between two looks at everything: REDCap's records, the account.
-const SWEEP: u32 = 300;
+pub(crate) const SWEEP: u32 = 300;
 
-/// Messages that are decided in a row before what is due is sent.
-const IN_A_ROW: u32 = 50;
+/// Messages of a project that are decided in a row before something else has its turn.
+const IN_A_ROW: u32 = 16;
 
-/// What may wake the gateway.
+/// Records whose facts are kept for the second review.
+const RECORDS: usize = 4096;
+
+/// What waits to be done for a project, beside what is in the store.
+#[derive(Debug)]
+pub(crate) struct Work {
+    /// Changes when something is to be decided or written.
+    pub(crate) decide: watch::Sender<u64>,
+    /// Changes when something is to be sent.
+    pub(crate) send: watch::Sender<u64>,
+    /// Records to read again; none means all of them.
+    records: Mutex<BTreeSet<Option<String>>>,
+    /// Whether the inbound messages are to be listed now.
+    pub(crate) list_inbound: AtomicBool,
+    /// When they were listed last, in seconds.
+    pub(crate) listed: Mutex<u32>,
+    /// How fast texts and calls may go.
+    pub(crate) pace: Mutex<(Pace, Pace)>,
+    /// What is known of the account.
+    pub(crate) account: Mutex<Look>,
+}
+
+/// Facts of REDCap's, as they were read.
 #[derive(Debug, Default)]
-pub(crate) struct Wake {
-    /// A message came in.
-    pub(crate) inbox: Notify,
-    /// A message is to be decided or sent.
-    pub(crate) outbox: Notify,
-    /// Records to read again, by project; none means all of them.
-    records: Mutex<BTreeSet<(String, Option<String>)>>,
+struct Read {
+    records: BTreeMap<(String, String), (Arc<Record>, u32)>,
+    links: BTreeMap<(String, String, String), (String, u32)>,
 }
 
 /// The gateway.
@@ -50,14 +71,21 @@ pub struct Gateway {
     /// The projects, by name.
     pub projects: BTreeMap<String, Arc<Project>>,
     /// What is remembered.
-    pub store: Sqlite,
+    pub store: Store,
     /// The one clock.
     pub clock: Clock,
     /// Where Twilio and REDCap reach us, without a slash at its end.
     pub public_url: String,
-    pub(crate) wake: Wake,
+    /// Whether Twilio is asked what became of what nobody knows of. Only a test of the crash tests says no.
+    pub follows: bool,
+    /// From when on this daemon is at work: what came in before must have been taken in before it sends.
+    pub(crate) started: u32,
+    pub(crate) leases: Leases,
+    pub(crate) work: BTreeMap<String, Work>,
+    pub(crate) inbox: watch::Sender<u64>,
     pub(crate) line_types: Mutex<BTreeMap<PhoneNumber, policy::contract::twilio::LineType>>,
-    accounts: Mutex<BTreeMap<String, Account>>,
+    read: Mutex<Read>,
+    draining: watch::Sender<bool>,
 }
 
 /// Why an invitation cannot be sent by hand.
@@ -81,105 +109,234 @@ impl Gateway {
     /// A gateway that has not begun to work.
     pub fn new(
         projects: impl IntoIterator<Item = Project>,
-        store: Sqlite,
+        store: Store,
         clock: Clock,
         public_url: &str,
-    ) -> Gateway {
-        let projects =
+    ) -> Result<Gateway, StoreError> {
+        let projects: BTreeMap<_, _> =
             projects.into_iter().map(|project| (project.name.clone(), Arc::new(project))).collect();
-        Gateway {
+        let work = projects.iter().map(|(name, project)| (name.clone(), Work::new(project))).collect();
+        Ok(Gateway {
+            started: clock.seconds(),
+            leases: Leases::new()?,
             projects,
             store,
             clock,
             public_url: public_url.trim_end_matches('/').into(),
-            wake: Wake::default(),
+            follows: true,
+            work,
+            inbox: watch::Sender::new(0),
             line_types: Mutex::default(),
-            accounts: Mutex::default(),
-        }
+            read: Mutex::default(),
+            draining: watch::Sender::new(false),
+        })
     }
 
-    /// Works until it is dropped. Inbound messages have a loop of their own beside the outbox's: however long
-    /// that is, an opt-out does not wait.
+    /// Works until it is dropped, or drained. Each project has its own loops, so that one whose REDCap is slow
+    /// makes no other wait; and inbound messages have theirs: however long an outbox is, an opt-out does not
+    /// wait.
     pub async fn run(self: Arc<Self>) {
-        let inbox = {
-            let gateway = self.clone();
+        let mut loops: Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
+        loops.push(Box::pin({
+            let (gateway, mut woken) = (self.clone(), self.inbox.subscribe());
             async move {
-                loop {
-                    let waiting = gateway.wake.inbox.notified();
-                    match gateway.read_inbox().await {
-                        Ok(0) => gateway.or_after(waiting, 60).await,
-                        Ok(_) => {}
-                        Err(error) => gateway.stumble(&error).await,
-                    }
-                }
+                gateway.turn(&mut woken, None, |gateway, _| Box::pin(gateway.read_inbox())).await;
             }
-        };
-        let sweep = {
+        }));
+        for name in self.projects.keys() {
+            let (gateway, mut woken) = (self.clone(), self.work[name].decide.subscribe());
+            let project = name.clone();
+            loops.push(Box::pin(async move {
+                gateway
+                    .turn(&mut woken, Some(&project), |gateway, name| Box::pin(gateway.plan_and_decide(name)))
+                    .await;
+            }));
+            let (gateway, mut woken) = (self.clone(), self.work[name].send.subscribe());
+            let project = name.clone();
+            loops.push(Box::pin(async move {
+                gateway
+                    .turn(&mut woken, Some(&project), |gateway, name| Box::pin(gateway.send_and_follow(name)))
+                    .await;
+            }));
+            let (gateway, mut woken) = (self.clone(), watch::Sender::new(0).subscribe());
+            let project = name.clone();
+            loops.push(Box::pin(async move {
+                gateway.turn(&mut woken, Some(&project), |gateway, name| Box::pin(gateway.clean(name))).await;
+            }));
+        }
+        loops.push(Box::pin({
             let gateway = self.clone();
             async move {
-                loop {
+                while !gateway.draining() {
                     gateway.sweep().await;
                     let next = gateway.clock.now() + jiff::SignedDuration::from_secs(i64::from(SWEEP));
-                    gateway.clock.until(next).await;
+                    gateway.rest(next).await;
                 }
             }
-        };
-        let outbox = async move {
-            loop {
-                let waiting = self.wake.outbox.notified();
-                match self.work().await {
-                    Ok(0) => {
-                        let now = self.clock.seconds();
-                        let next = self.store.next_look().ok().flatten().unwrap_or(now + SWEEP);
-                        self.or_after(waiting, next.saturating_sub(now).clamp(1, SWEEP)).await;
-                    }
-                    Ok(_) => {}
-                    Err(error) => self.stumble(&error).await,
-                }
-            }
-        };
-        tokio::join!(inbox, sweep, outbox);
+        }));
+        loops.push(Box::pin({
+            let gateway = self.clone();
+            async move { gateway.seal().await }
+        }));
+        futures_util::future::join_all(loops).await;
     }
 
-    async fn or_after(&self, waiting: tokio::sync::futures::Notified<'_>, seconds: u32) {
-        let until = self.clock.now() + jiff::SignedDuration::from_secs(i64::from(seconds));
-        tokio::select! {
-            () = waiting => {}
-            () = self.clock.until(until) => {}
+    /// Does one kind of work again and again: at once while there is some, and else when it is woken, when the
+    /// store says that something is due, or after a while.
+    async fn turn<'a>(
+        &'a self,
+        woken: &mut watch::Receiver<u64>,
+        project: Option<&'a str>,
+        work: impl Fn(&'a Gateway, &'a str) -> futures_util::future::BoxFuture<'a, Result<usize, StoreError>>,
+    ) {
+        while !self.draining() {
+            woken.borrow_and_update();
+            match work(self, project.unwrap_or_default()).await {
+                Ok(0) => {
+                    let now = self.clock.seconds();
+                    let next = match project {
+                        Some(project) => self.store.next_look(project).await.ok().flatten(),
+                        None => None,
+                    };
+                    // What another daemon or a command has written is found by looking.
+                    let wait =
+                        next.map_or(self.patience(), |at| at.saturating_sub(now).clamp(1, self.patience()));
+                    let until = self.clock.now() + jiff::SignedDuration::from_secs(i64::from(wait));
+                    tokio::select! {
+                        // The sender of a loop that nothing wakes is gone, and then only time wakes it.
+                        Ok(()) = woken.changed() => {}
+                        () = self.rest(until) => {}
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(
+                        error = chain(&error),
+                        "the store failed; nothing is sent until it works again"
+                    );
+                    let until = self.clock.now() + jiff::SignedDuration::from_secs(2);
+                    self.rest(until).await;
+                }
+            }
         }
     }
 
-    async fn stumble(&self, error: &StoreError) {
-        tracing::error!(%error, "the store failed; nothing is sent until it works again");
-        let until = self.clock.now() + jiff::SignedDuration::from_secs(5);
-        self.clock.until(until).await;
+    /// Seconds after which the store is looked at again without a reason.
+    fn patience(&self) -> u32 {
+        if self.store.is_shared() { 1 } else { 10 }
+    }
+
+    /// Nothing new is begun, and what was begun is ended. The work of [`Gateway::run`] ends then.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    /// Waits until an instant, or until there is nothing more to wait for because the daemon is drained.
+    async fn rest(&self, until: jiff::Timestamp) {
+        let mut draining = self.draining.subscribe();
+        tokio::select! {
+            () = self.clock.until(until) => {}
+            // The sender is ours, so the channel cannot close while we wait.
+            _ = draining.wait_for(|draining| *draining) => {}
+        }
+    }
+
+    /// Gives what this daemon holds to the others, after it was drained.
+    pub async fn leave(&self) -> Result<(), StoreError> {
+        self.store.commit(Step::Leave { holder: self.leases.holder.clone() }).await.map(|_| ())
+    }
+
+    pub(crate) fn draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Chains what was committed to a shared ledger, twice a second, while this daemon holds that lease.
+    async fn seal(&self) {
+        while self.store.is_shared() && !self.draining() {
+            if let Err(error) = self.seal_once().await {
+                tracing::warn!(error = chain(&error), "the ledger could not be sealed; it is tried again");
+            }
+            let next = self.clock.now() + jiff::SignedDuration::from_millis(500);
+            self.rest(next).await;
+        }
+    }
+
+    async fn seal_once(&self) -> Result<(), StoreError> {
+        while self.lease("sealer").await?.is_some()
+            && matches!(self.store.commit(Step::Seal).await?, Committed::Count(count) if count > 0)
+        {}
+        Ok(())
     }
 
     /// Works until nothing is left that can be done at this instant. For those who hold the clock.
     pub async fn settle(&self) -> Result<(), StoreError> {
-        while self.read_inbox().await? + self.work().await? > 0 {}
-        Ok(())
+        loop {
+            let mut done = self.read_inbox().await?;
+            for name in self.projects.keys() {
+                done += self.plan_and_decide(name).await?;
+                done += self.send_and_follow(name).await?;
+                done += self.clean(name).await?;
+            }
+            if done == 0 {
+                return if self.store.is_shared() { self.seal_once().await } else { Ok(()) };
+            }
+        }
     }
 
-    /// Looks at everything once: the account, the project, the records.
+    /// Looks at everything once: the account, the inbound messages, the project, the records; and destroys
+    /// what has been kept long enough.
     pub async fn sweep(&self) {
-        for project in self.projects.values() {
-            let account = self.look_at_account(project).await;
-            self.accounts.lock().await.insert(project.name.clone(), account);
+        let looks = self.projects.values().map(|project| async {
+            self.look_at_account(project).await;
+            self.work[&project.name].list_inbound.store(true, Ordering::Relaxed);
+            self.wake_sending(&project.name);
             if let Err(error) = self.connect(project).await {
                 let error = without_values(&error);
                 tracing::warn!(project = project.name, error, "REDCap does not answer; it is asked again");
-                continue;
+                return;
             }
-            self.wake.records.lock().await.insert((project.name.clone(), None));
+            self.work[&project.name].records.lock().await.insert(None);
+            self.wake_deciding(&project.name);
+            if let Err(error) = self.warn_of_kept(project).await {
+                tracing::warn!(error = chain(&error), "what Twilio keeps could not be looked at; it is looked at again");
+            }
+            if let Err(error) = self.destroy(project).await {
+                tracing::warn!(
+                    error = chain(&error),
+                    "what is old could not be destroyed; it is tried again"
+                );
+            }
+        });
+        futures_util::future::join_all(looks).await;
+    }
+
+    async fn destroy(&self, project: &Project) -> Result<(), StoreError> {
+        let Some(keep) = project.retention else { return Ok(()) };
+        let before = self.clock.seconds().saturating_sub(keep);
+        let step = || Step::Destroy { project: project.name.clone(), before };
+        while matches!(self.store.commit(step()).await?, Committed::Count(count) if count > 0) {}
+        Ok(())
+    }
+
+    pub(crate) fn wake_deciding(&self, project: &str) {
+        if let Some(work) = self.work.get(project) {
+            work.decide.send_modify(|count| *count += 1);
         }
-        self.wake.outbox.notify_one();
+    }
+
+    /// Something of a project may be due: its sender looks.
+    pub fn wake_sending(&self, project: &str) {
+        if let Some(work) = self.work.get(project) {
+            work.send.send_modify(|count| *count += 1);
+        }
     }
 
     /// A record may have changed. Nothing is believed until it is read back.
     pub async fn record_changed(&self, project: &str, record: &str) {
-        self.wake.records.lock().await.insert((project.to_owned(), Some(record.to_owned())));
-        self.wake.outbox.notify_one();
+        let Some(work) = self.work.get(project) else { return };
+        self.forget(project, record).await;
+        work.records.lock().await.insert(Some(record.to_owned()));
+        self.wake_deciding(project);
     }
 
     /// Invites a record to a survey, by hand. Each call is an occasion of its own.
@@ -210,7 +367,7 @@ impl Gateway {
             not_after: Some(now + 86_400),
         };
         let planned = self.store.commit(Step::Plan(vec![new])).await?;
-        self.wake.outbox.notify_one();
+        self.wake_deciding(&project.name);
         match planned {
             Committed::Planned(mut ids) => Ok(ids.pop().unwrap_or_default()),
             _ => Ok(String::new()),
@@ -218,51 +375,9 @@ impl Gateway {
     }
 
     /// Where Twilio reports on a message.
-    pub fn status_url(&self, project: &str, id: &str) -> String {
-        format!("{}/twilio/{project}/status?m={id}", self.public_url)
-    }
-
-    /// What is known of a project's account.
-    pub async fn account(&self, project: &str) -> Account {
-        let unknown = || Account::Unknown("Twilio has not said yet whether the account may send".into());
-        self.accounts.lock().await.get(project).cloned().unwrap_or_else(unknown)
-    }
-
-    async fn look_at_account(&self, project: &Project) -> Account {
-        let account = &project.account;
-        if account.request_inspector_off.is_none() {
-            return Account::Bad(
-                "nobody has attested that Request Inspector is off in the Twilio account".into(),
-            );
-        }
-        match account.client.account().await {
-            Ok(found) if found.account_type == AccountType::Trial => {
-                Account::Bad("the Twilio account is a trial account".into())
-            }
-            Ok(found) if found.account_type != AccountType::Full => {
-                Account::Bad("the Twilio account is of a kind that Consentry does not know".into())
-            }
-            Ok(found) if found.status != AccountStatus::Active => {
-                Account::Bad("the Twilio account is suspended or closed".into())
-            }
-            Ok(_) => Account::Good,
-            // An API key may not read the account. Then a named person's word stands in for Twilio's.
-            Err(RequestError::Api(error)) if matches!(error.status, 401 | 403) => {
-                if account.full_account.is_some() && account.by_key && error.code == Some(20003) {
-                    Account::Good
-                } else {
-                    Account::Bad(
-                        "Twilio refuses these credentials, or they may not read the account; attest \
-                         `full-account` if they are an API key's"
-                            .into(),
-                    )
-                }
-            }
-            Err(error) => {
-                tracing::warn!(project = project.name, %error, "Twilio does not answer; it is asked again");
-                Account::Unknown("Twilio does not answer".into())
-            }
-        }
+    pub fn status_url(&self, project: &str, id: &str, of: Channel) -> String {
+        let what = if of == Channel::Voice { "call-status" } else { "status" };
+        format!("{}/twilio/{project}/{what}?m={id}", self.public_url)
     }
 
     async fn connect(&self, project: &Project) -> Result<(), redcap::ApiError> {
@@ -294,24 +409,44 @@ impl Gateway {
         }
     }
 
-    /// Does what there is to do, once around, and says how much that was.
-    async fn work(&self) -> Result<usize, StoreError> {
-        let mut done = self.read_records().await?;
-        for message in self.store.undecided(self.clock.seconds(), IN_A_ROW)? {
-            self.decide(message).await?;
-            done += 1;
+    /// Reads records, decides what is undecided and writes what is to be written, once around, and says how much
+    /// that was. One daemon at a time does it for a project.
+    async fn plan_and_decide(&self, name: &str) -> Result<usize, StoreError> {
+        let Some(project) = self.projects.get(name) else { return Ok(0) };
+        if self.lease(&format!("schedule/{name}")).await?.is_none() {
+            return Ok(0);
         }
-        done += self.send_due().await?;
-        done += self.write_back().await?;
+        let mut done = self.read_records(project).await?;
+        let undecided = self.store.undecided(name, self.clock.seconds(), IN_A_ROW).await?;
+        done += undecided.len();
+        let decisions = undecided.into_iter().map(|message| self.decide(message));
+        for decided in futures_util::future::join_all(decisions).await {
+            decided?;
+        }
+        done += self.write_back(project).await?;
         Ok(done)
     }
 
-    async fn read_records(&self) -> Result<usize, StoreError> {
-        let waiting = std::mem::take(&mut *self.wake.records.lock().await);
+    /// Takes inbound messages in, sends what is due and asks what became of what was sent, once around. One
+    /// daemon at a time does it for a sender.
+    async fn send_and_follow(&self, name: &str) -> Result<usize, StoreError> {
+        let Some(project) = self.projects.get(name) else { return Ok(0) };
+        if self.sending_lease(project).await?.is_none() {
+            return Ok(0);
+        }
+        self.list_inbound(project).await?;
+        let mut done = self.send_due(project).await?;
+        if self.follows {
+            done += self.follow(project).await?;
+        }
+        Ok(done)
+    }
+
+    async fn read_records(&self, project: &Arc<Project>) -> Result<usize, StoreError> {
+        let Some(model) = project.model() else { return Ok(0) };
+        let waiting = std::mem::take(&mut *self.work[&project.name].records.lock().await);
         let count = waiting.len();
-        for (name, record) in waiting {
-            let Some(project) = self.projects.get(&name).cloned() else { continue };
-            let Some(model) = project.model() else { continue };
+        for record in waiting {
             let wanted = ExportRecords {
                 records: record.iter().cloned().collect(),
                 survey_fields: true,
@@ -320,12 +455,16 @@ impl Gateway {
             match project.redcap.export_records(&wanted).await {
                 Ok(rows) => {
                     let records = redcap::record::from_flat_rows(&model, &rows);
-                    self.plan(&project, &model, &records).await?;
+                    self.plan(project, &model, &records).await?;
                 }
                 // The next sweep reads every record again, so nothing is lost.
                 Err(error) => {
                     let error = without_values(&error);
-                    tracing::warn!(project = name, error, "records cannot be read; they are read again");
+                    tracing::warn!(
+                        project = project.name,
+                        error,
+                        "records cannot be read; they are read again"
+                    );
                 }
             }
         }
@@ -350,14 +489,27 @@ impl Gateway {
         Ok(())
     }
 
-    /// Reads a record as it is now.
+    async fn forget(&self, project: &str, record: &str) {
+        let mut read = self.read.lock().await;
+        read.records.remove(&(project.to_owned(), record.to_owned()));
+    }
+
+    /// Reads a record: as it is now, or as it was at most so many seconds ago.
     pub(crate) async fn read_record(
         &self,
         project: &Project,
         model: &redcap::Project,
         record: &str,
         now: u32,
+        max_age: u32,
     ) -> Result<(Arc<Record>, u32), Reason> {
+        let key = (project.name.clone(), record.to_owned());
+        if max_age > 0
+            && let Some((known, as_of)) = self.read.lock().await.records.get(&key)
+            && as_of + max_age > now
+        {
+            return Ok((known.clone(), *as_of));
+        }
         let wanted =
             ExportRecords { records: vec![record.into()], survey_fields: true, ..ExportRecords::default() };
         let unreadable = |why: String| Reason::new("facts.redcap", why);
@@ -367,11 +519,17 @@ impl Gateway {
             })?;
         let found = redcap::record::from_flat_rows(model, &rows).into_iter().find(|found| found.id == record);
         let found = found.ok_or_else(|| unreadable("REDCap has no such record any more".into()))?;
-        Ok((Arc::new(found), now))
+        let found = Arc::new(found);
+        let mut read = self.read.lock().await;
+        if read.records.len() >= RECORDS {
+            read.records.clear();
+        }
+        read.records.insert(key, (found.clone(), now));
+        Ok((found, now))
     }
 
-    /// Gathers what nearly every decision needs.
-    pub(crate) async fn gather(&self, message: &Message, now: u32) -> Result<Known, Reason> {
+    /// Gathers what nearly every decision needs. What REDCap said may be so many seconds old.
+    pub(crate) async fn gather(&self, message: &Message, now: u32, max_age: u32) -> Result<Known, Reason> {
         let missing = |why: &str| Reason::new("facts.project", why);
         let project = self
             .projects
@@ -381,10 +539,10 @@ impl Gateway {
         let model = project.model().ok_or_else(|| missing("REDCap has not said yet what the project is"))?;
         let (mut record, mut as_of, mut survey_link) = (None, now, None);
         if let Some(id) = &message.new.record {
-            let (read, at) = self.read_record(&project, &model, id, now).await?;
+            let (read, at) = self.read_record(&project, &model, id, now, max_age).await?;
             (record, as_of) = (Some(read), at);
             if let Some(survey) = &message.new.survey {
-                survey_link = Some(self.survey_link(&project, id, survey).await?);
+                survey_link = Some(self.survey_link(&project, id, survey, now, max_age).await?);
             }
         }
         let phone = match (&message.new.number, &record) {
@@ -395,13 +553,13 @@ impl Gateway {
         let failed = |error: StoreError| Reason::new("facts.store", error.to_string());
         let (opt_outs, recent) = match &phone {
             Some(phone) => (
-                self.store.opt_outs(phone, &project.name).map_err(failed)?,
-                self.store.recent(phone).map_err(failed)?,
+                self.store.opt_outs(phone, &project.name).await.map_err(failed)?,
+                self.store.recent(phone).await.map_err(failed)?,
             ),
             None => (vec![], vec![]),
         };
         let open_invitations = match &message.new.record {
-            Some(record) => self.store.open_invitations(&project.name, record).map_err(failed)?,
+            Some(record) => self.store.open_invitations(&project.name, record).await.map_err(failed)?,
             None => vec![],
         };
         Ok(Known {
@@ -421,18 +579,41 @@ impl Gateway {
         })
     }
 
-    async fn survey_link(&self, project: &Project, record: &str, survey: &Survey) -> Result<String, Reason> {
-        project
+    /// A survey's link, which stays the same as long as there is the record.
+    async fn survey_link(
+        &self,
+        project: &Project,
+        record: &str,
+        survey: &Survey,
+        now: u32,
+        max_age: u32,
+    ) -> Result<String, Reason> {
+        let place = format!("{}/{:?}/{}", survey.instrument, survey.event, survey.instance);
+        let key = (project.name.clone(), record.to_owned(), place);
+        if max_age > 0
+            && let Some((link, as_of)) = self.read.lock().await.links.get(&key)
+            && as_of + max_age > now
+        {
+            return Ok(link.clone());
+        }
+        let link = project
             .redcap
             .survey_link(record, &survey.instrument, survey.event.as_deref(), survey.instance)
             .await
             .map_err(|error| {
                 let why = format!("REDCap gave no survey link: {}", without_values(&error));
                 Reason::new("facts.survey-link", why)
-            })
+            })?;
+        let mut read = self.read.lock().await;
+        if read.links.len() >= RECORDS {
+            read.links.clear();
+        }
+        read.links.insert(key, (link.clone(), now));
+        Ok(link)
     }
 
     /// Route, render, review: where a message goes next.
+    #[tracing::instrument(skip_all, fields(project = message.new.project, message = message.id))]
     async fn decide(&self, message: Message) -> Result<(), StoreError> {
         let now = self.clock.seconds();
         let mut decided = Decided {
@@ -453,7 +634,7 @@ impl Gateway {
             decided.reason =
                 Some(Reason::new("floor.not-after", "it was not out in time, and is not sent any more"));
         } else {
-            match self.gather(&message, now).await {
+            match self.gather(&message, now, 0).await {
                 Ok(known) => self.consider(&message, known, &mut decided).await,
                 Err(why) => decided.reason = Some(why),
             }
@@ -462,7 +643,11 @@ impl Gateway {
                 decided.look_at = decided.look_at.min(end.saturating_add(1));
             }
         }
+        let due = decided.state == State::Due;
         self.store.commit(Step::Decide(Box::new(decided))).await?;
+        if due {
+            self.wake_sending(&message.new.project);
+        }
         Ok(())
     }
 
@@ -526,6 +711,34 @@ impl Gateway {
         decided.evidence = Some(evidence(&known, &draft));
         decided.draft = Some(draft);
     }
+}
+
+impl Work {
+    fn new(project: &Project) -> Work {
+        Work {
+            decide: watch::Sender::new(0),
+            send: watch::Sender::new(0),
+            records: Mutex::default(),
+            list_inbound: AtomicBool::new(true),
+            listed: Mutex::default(),
+            pace: Mutex::new((
+                Pace::new(project.account.segments_a_second),
+                Pace::new(project.account.calls_a_second),
+            )),
+            account: Mutex::default(),
+        }
+    }
+}
+
+/// An error with its causes, for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    words
 }
 
 /// Keeps a decision and what it asked the host to do.

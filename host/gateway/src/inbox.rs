@@ -1,12 +1,30 @@
 //! Inbox: what Twilio posts is verified, stored once, and answered. An opt-out that needs no interpretation
 //! is in force from that commit on.
 
-use twilio::{InboundMessage, Keyword, OptOutType, Payload, Signed, StatusCallback};
+use std::sync::atomic::Ordering;
 
-use crate::gateway::Gateway;
+use jiff::Timestamp;
+use policy::contract::types::Channel;
+use twilio::{
+    CallCallback, Direction, InboundMessage, Keyword, ListMessages, MessageBody, OptOutType, Payload,
+    PhoneNumber, Signed, StatusCallback,
+};
+
+use crate::failpoint::{Point, pass};
+use crate::metrics;
+use crate::gateway::{Gateway, SWEEP};
 use crate::outbox::Reason;
 use crate::project::{Keywords, Project};
-use crate::store::{Committed, Received, Report, Step, StoreError};
+use crate::store::{Committed, ProviderStatus, Received, Report, Step, StoreError};
+
+/// What is listed goes back by this many seconds behind the last list: what Twilio lists late is not missed.
+const OVERLAP: u32 = 3600;
+
+/// How far the first list goes back, in seconds.
+const LOOK_BACK: u32 = 86_400;
+
+/// Seconds after which a list that failed is asked for again.
+const RELIST: u32 = 15;
 
 /// Rejected signatures before the operator is told that the configuration is at fault.
 const REJECTED: u64 = 3;
@@ -49,31 +67,115 @@ impl Gateway {
             tracing::warn!("an inbound message belongs to another account");
             return Taken::Nothing;
         }
-        let step = Step::Receive(received(project, message));
-        match self.store.commit(step).await {
+        pass(Point::MidInbound);
+        let sent = self.clock.seconds();
+        let arrived = Arrived {
+            sid: message.message_sid,
+            from: message.from,
+            body: message.body,
+            handled: message.opt_out_type,
+            sent,
+        };
+        match self.store.commit(Step::Receive(received(project, arrived))).await {
             Ok(_) => {
-                self.wake.inbox.notify_one();
+                self.inbox.send_modify(|count| *count += 1);
                 Taken::Stored
             }
             Err(error) => failed(&error),
         }
     }
 
-    /// Takes a status callback.
-    pub async fn status(&self, project: &Project, id: Option<&str>, webhook: &Webhook<'_>) -> Taken {
-        let Some(form) = self.verified(project, webhook).await else { return Taken::Rejected };
-        let Ok(callback) = StatusCallback::from_form(&form) else { return Taken::Nothing };
-        let report = Report {
-            project: project.name.clone(),
-            id: id.map(str::to_owned),
-            sid: callback.message_sid,
-            status: callback.status,
-            code: callback.error_code,
+    /// Lists the inbound messages at Twilio and takes in what did not come by a webhook: on start, every few
+    /// minutes, and after a rejected signature. The windows overlap, and each message is taken in once.
+    pub(crate) async fn list_inbound(&self, project: &Project) -> Result<(), StoreError> {
+        let work = &self.work[&project.name];
+        let now = self.clock.seconds();
+        let asked = work.list_inbound.swap(false, Ordering::Relaxed);
+        let mut listed = work.listed.lock().await;
+        if !asked && now < listed.saturating_add(SWEEP) {
+            return Ok(());
+        }
+        // One that fails is asked again soon, and not at once.
+        *listed = now.saturating_sub(SWEEP - RELIST);
+        drop(listed);
+        let before = self.store.swept(&project.name).await?;
+        let since = before.unwrap_or(now).saturating_sub(if before.is_some() { OVERLAP } else { LOOK_BACK });
+        let list = ListMessages {
+            to: Some(project.account.number.clone()),
+            sent_since: Timestamp::from_second(i64::from(since)).ok(),
+            page_size: 500,
+            max_pages: 200,
+            ..ListMessages::default()
         };
+        let listed = metrics::asking("list-messages", project.account.client.list_messages(&list)).await;
+        let found = match listed {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(project = project.name, %error, "inbound messages cannot be listed; nothing is sent until they were");
+                return Ok(());
+            }
+        };
+        let inbound: Vec<_> =
+            found.items.into_iter().filter(|message| message.direction == Direction::Inbound).collect();
+        let known =
+            self.store.known_sids(inbound.iter().map(|message| message.sid.clone()).collect()).await?;
+        // Oldest first, as they came.
+        for message in inbound.into_iter().rev().filter(|message| !known.contains(&message.sid)) {
+            let Some(from) = message.from else { continue };
+            let sent = message.date_sent.unwrap_or(message.date_created).as_second();
+            let arrived = Arrived {
+                sid: message.sid,
+                from,
+                body: message.body,
+                handled: None,
+                sent: u32::try_from(sent).unwrap_or(now).min(now),
+            };
+            if let Committed::Done = self.store.commit(Step::Receive(received(project, arrived))).await? {
+                tracing::info!(
+                    project = project.name,
+                    "an inbound message was found at Twilio that no webhook told of"
+                );
+                self.inbox.send_modify(|count| *count += 1);
+            }
+        }
+        if !found.complete {
+            let sentence = "Twilio lists more inbound messages than Consentry reads at once; nothing is sent until they \
+                            were read";
+            tracing::error!(project = project.name, sentence, "inbound");
+            return Ok(());
+        }
+        self.store.commit(Step::Swept { project: project.name.clone(), until: now }).await?;
+        *work.listed.lock().await = now;
+        Ok(())
+    }
+
+    /// Takes a status callback of a text, or of a call.
+    pub async fn status(
+        &self,
+        project: &Project,
+        id: Option<&str>,
+        of: Channel,
+        webhook: &Webhook<'_>,
+    ) -> Taken {
+        let Some(form) = self.verified(project, webhook).await else { return Taken::Rejected };
+        let (sid, status, code) = match of {
+            Channel::Voice => match CallCallback::from_form(&form) {
+                Ok(call) => (call.call_sid, ProviderStatus::Call(call.status), call.error_code),
+                Err(_) => return Taken::Nothing,
+            },
+            _ => match StatusCallback::from_form(&form) {
+                Ok(text) => (text.message_sid, ProviderStatus::Text(text.status), text.error_code),
+                Err(_) => return Taken::Nothing,
+            },
+        };
+        if code.is_some() {
+            metrics::twilio_error(code);
+        }
+        let report = Report { project: project.name.clone(), id: id.map(str::to_owned), sid, status, code };
         match self.store.commit(Step::Report(report)).await {
             Ok(Committed::Stale) => Taken::Nothing,
             Ok(_) => {
-                self.wake.outbox.notify_one();
+                self.wake_deciding(&project.name);
                 Taken::Stored
             }
             Err(error) => failed(&error),
@@ -90,14 +192,26 @@ impl Gateway {
             payload: Payload::Form(&form),
         };
         let Err(bad) = project.account.verifier.verify(&url, signed) else { return Some(form) };
+        // It may have been a participant's text all the same, so what came in is listed.
+        self.work[&project.name].list_inbound.store(true, Ordering::Relaxed);
+        self.wake_sending(&project.name);
         // Nothing of the request is kept but that there was one.
         match self.store.commit(Step::Count("rejected-signatures")).await {
-            Ok(Committed::Count(count)) if count % REJECTED == 0 => tracing::error!(
-                count,
-                reason = %bad,
-                "webhooks with a signature that is not Twilio's keep coming: compare `public-url` and the auth \
-                 token in the configuration with what Twilio is told to call"
-            ),
+            Ok(Committed::Count(count)) if count % REJECTED == 0 => {
+                let sentence = "webhooks with a signature that is not Twilio's keep coming: compare `public-url` and \
+                                the auth token in the configuration with what Twilio is told to call";
+                tracing::error!(count, reason = %bad, sentence, "webhooks");
+                let day = self.clock.seconds() / 86_400;
+                let ask = Step::Ask {
+                    kind: "rejected-signatures",
+                    project: project.name.clone(),
+                    cause: format!("rejected-signatures/{}/{day}", project.name),
+                    sentence: sentence.into(),
+                };
+                if let Err(error) = self.store.commit(ask).await {
+                    tracing::error!(%error, "a task cannot be remembered");
+                }
+            }
             _ => tracing::warn!(reason = %bad, "a webhook was rejected"),
         }
         None
@@ -109,12 +223,22 @@ fn failed(error: &StoreError) -> Taken {
     Taken::Failed
 }
 
-fn received(project: &Project, message: InboundMessage) -> Received {
+/// A message that came in, by a webhook or from Twilio's list.
+struct Arrived {
+    sid: String,
+    from: PhoneNumber,
+    body: MessageBody,
+    /// What Twilio did with it, if it says so; its list does not.
+    handled: Option<OptOutType>,
+    sent: u32,
+}
+
+fn received(project: &Project, message: Arrived) -> Received {
     let account = &project.account;
     let keyword = twilio::default_keyword(message.body.expose(), account.number.is_toll_free());
     // "YES" is a participant's answer as often as not: it re-subscribes nobody here.
     let yes = message.body.expose().trim().eq_ignore_ascii_case("yes");
-    let provider = match (message.opt_out_type, account.keywords, keyword) {
+    let provider = match (message.handled, account.keywords, keyword) {
         (Some(OptOutType::Stop), ..) | (None, Keywords::Twilio, Some(Keyword::Stop)) => "stopped",
         (Some(OptOutType::Start), ..) | (None, Keywords::Twilio, Some(Keyword::Start)) if !yes => "started",
         (Some(OptOutType::Help), ..) | (None, Keywords::Twilio, Some(Keyword::Help)) => "helped",
@@ -125,11 +249,13 @@ fn received(project: &Project, message: InboundMessage) -> Received {
     let plain = twilio::default_keyword(&letters, account.number.is_toll_free());
     let stop = provider == "stopped" || plain == Some(Keyword::Stop);
     Received {
-        sid: message.message_sid,
+        sid: message.sid,
         project: project.name.clone(),
         number: message.from,
         body: message.body,
         provider,
+        sent: message.sent,
+        keep_at_twilio: account.keep_opt_outs && matches!(keyword, Some(Keyword::Stop | Keyword::Start)),
         stop: stop.then(|| Reason::new("floor.keyword", "keyword")),
     }
 }

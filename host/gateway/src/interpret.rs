@@ -27,7 +27,7 @@ const HELP_WITHIN: u32 = 3600;
 impl Gateway {
     /// Interprets what came in, and says how much that was.
     pub(crate) async fn read_inbox(&self) -> Result<usize, StoreError> {
-        let waiting = self.store.uninterpreted(self.clock.seconds(), 50)?;
+        let waiting = self.store.uninterpreted(self.clock.seconds(), 50).await?;
         let count = waiting.len();
         for inbound in waiting {
             let step = match self.projects.get(&inbound.project) {
@@ -40,7 +40,7 @@ impl Gateway {
                 },
             };
             self.store.commit(step).await?;
-            self.wake.outbox.notify_one();
+            self.wake_deciding(&inbound.project);
         }
         Ok(count)
     }
@@ -60,20 +60,22 @@ impl Gateway {
             survey: None,
             survey_link: None,
             phone: Some(waiting.number.clone()),
-            opt_outs: self.store.opt_outs(&waiting.number, &project.name)?,
-            recent: self.store.recent(&waiting.number)?,
+            opt_outs: self.store.opt_outs(&waiting.number, &project.name).await?,
+            recent: self.store.recent(&waiting.number).await?,
             open_invitations: vec![],
             line_type: None,
             deliveries: None,
         };
-        let records = self.store.records_of(&project.name, &waiting.number)?;
+        let records = self.store.records_of(&project.name, &waiting.number).await?;
         for record in &records {
             // REDCap may be away. That makes nobody's refusal wait.
-            if let Ok(read) = self.read_record(project, &known.model, record, now).await {
+            if let Ok(read) =
+                self.read_record(project, &known.model, record, now, project.facts_max_age).await
+            {
                 known.record = Some(read.0);
                 participants.extend(known.participant());
             }
-            open_invitations.extend(self.store.open_invitations(&project.name, record)?);
+            open_invitations.extend(self.store.open_invitations(&project.name, record).await?);
         }
         let inbound = Inbound {
             id: waiting.sid.clone(),

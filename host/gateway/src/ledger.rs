@@ -28,10 +28,6 @@ pub struct Row {
     pub public: String,
     /// The commitment to the private part.
     pub commitment: Option<Vec<u8>>,
-    /// The key of the commitment, while the private part is kept.
-    pub key: Option<Vec<u8>>,
-    /// The private part, while it is kept.
-    pub private: Option<Vec<u8>>,
     /// The hash.
     pub hash: Vec<u8>,
 }
@@ -141,8 +137,8 @@ impl Verifier {
         Verifier { head: Head::default(), expected: head, seen }
     }
 
-    /// Takes the next row.
-    pub fn row(&mut self, row: &Row) -> Result<(), Tampered> {
+    /// Takes the next row, and its private part while that is kept: 32 bytes of key, and what was committed to.
+    pub fn row(&mut self, row: &Row, private: Option<&[u8]>) -> Result<(), Tampered> {
         let expected = self.head.seq + 1;
         if row.seq != expected {
             return Err(Tampered::Sequence { expected, found: row.seq });
@@ -151,9 +147,8 @@ impl Verifier {
         if row.hash != hash {
             return Err(Tampered::Changed { seq: row.seq });
         }
-        if let Some(private) = &row.private {
-            let key: Option<[u8; 32]> = row.key.as_deref().and_then(|key| key.try_into().ok());
-            let committed = key.map(|key| commitment(&key, private));
+        if let Some(private) = private {
+            let committed = private.split_first_chunk().map(|(key, private)| commitment(key, private));
             if committed.is_none() || committed != row.commitment {
                 return Err(Tampered::Private { seq: row.seq });
             }
@@ -178,7 +173,9 @@ impl Verifier {
 mod tests {
     use super::*;
 
-    fn rows(count: u64) -> Vec<Row> {
+    type Kept = (Row, Option<Vec<u8>>);
+
+    fn rows(count: u64) -> Vec<Kept> {
         let mut before = GENESIS;
         (1..=count)
             .map(|seq| {
@@ -191,20 +188,18 @@ mod tests {
                     subject: format!("m{seq}"),
                     public: format!("{{\"n\":{seq}}}"),
                     commitment: Some(commitment(&key, &private)),
-                    key: Some(key.to_vec()),
-                    private: Some(private),
                     hash: vec![],
                 };
                 before = row.chained(&before);
                 row.hash = before.to_vec();
-                row
+                (row, Some([&key[..], &private].concat()))
             })
             .collect()
     }
 
-    fn verify(rows: &[Row], head: Option<Head>) -> Result<Head, Tampered> {
+    fn verify(rows: &[Kept], head: Option<Head>) -> Result<Head, Tampered> {
         let mut verifier = Verifier::expecting(head);
-        rows.iter().try_for_each(|row| verifier.row(row))?;
+        rows.iter().try_for_each(|(row, private)| verifier.row(row, private.as_deref()))?;
         verifier.end()
     }
 
@@ -212,8 +207,8 @@ mod tests {
     fn an_untouched_ledger_verifies_also_when_private_parts_are_gone() {
         let mut rows = rows(20);
         let head = verify(&rows, None).unwrap();
-        for row in &mut rows {
-            (row.key, row.private) = (None, None);
+        for (_, private) in &mut rows {
+            *private = None;
         }
         assert_eq!(verify(&rows, Some(head.clone())).unwrap(), head);
         assert_eq!(head.to_string().parse::<Head>().unwrap(), head);
@@ -224,15 +219,15 @@ mod tests {
         let good = rows(20);
         let head = verify(&good, None).unwrap();
         for n in 0..good.len() {
-            let changes: [fn(&mut Row); 8] = [
-                |row| row.at += 1,
-                |row| row.kind.push('x'),
-                |row| row.subject = row.subject.replace('m', "n"),
-                |row| row.public = row.public.replace('n', "m"),
-                |row| row.private.as_mut().unwrap()[0] ^= 1,
-                |row| row.commitment.as_mut().unwrap()[0] ^= 1,
-                |row| row.hash[31] ^= 1,
-                |row| row.key.as_mut().unwrap()[0] ^= 1,
+            let changes: [fn(&mut Kept); 8] = [
+                |(row, _)| row.at += 1,
+                |(row, _)| row.kind.push('x'),
+                |(row, _)| row.subject = row.subject.replace('m', "n"),
+                |(row, _)| row.public = row.public.replace('n', "m"),
+                |(_, private)| private.as_mut().unwrap()[40] ^= 1,
+                |(row, _)| row.commitment.as_mut().unwrap()[0] ^= 1,
+                |(row, _)| row.hash[31] ^= 1,
+                |(_, private)| private.as_mut().unwrap()[0] ^= 1,
             ];
             for change in changes {
                 let mut rows = good.clone();

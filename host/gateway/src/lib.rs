@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //!
-//! - There is one write, [`store::Sqlite::commit`], and one clock, [`Clock`].
+//! - There is one write, [`store::Store::commit`], and one clock, [`Clock`].
 //! - Decisions are functions of [`facts::Known`]: what they need is read before, and a policy's import never
 //!   waits.
 //! - The [`floor`] is asked before a compliance policy is, and again when a message is claimed, and once more
@@ -14,28 +14,39 @@
 //! - What may have been sent is never sent again ([`outbox::State::may_become`]).
 //! - SQL is in `store/` and nowhere else.
 
+mod account;
+mod clean;
 pub mod clock;
 mod decide;
 pub mod facts;
+pub mod failpoint;
 pub mod floor;
+mod follow;
 mod gateway;
+pub mod health;
 mod inbox;
 mod interpret;
+mod lease;
 pub mod ledger;
+pub mod metrics;
 mod mistakes;
 pub mod outbox;
+pub mod pace;
 pub mod project;
 mod record;
+mod refusal;
 pub mod render;
 mod review;
 mod route;
 mod send;
 pub mod store;
 pub mod trigger;
+pub mod vault;
 pub mod vocabulary;
 pub mod webhooks;
 pub mod wording;
 
+pub use account::Money;
 pub use clock::Clock;
 pub use gateway::{Gateway, InviteError};
 pub use inbox::{Taken, Webhook};

@@ -5,9 +5,11 @@
 //! unknown is never sent again.
 
 use policy::contract::reviewer::Draft;
-use policy::contract::types::{Attempt, Purpose, Survey};
+use policy::contract::types::{Attempt, Channel, Purpose, Survey};
 use serde::{Deserialize, Serialize};
-use twilio::{MessageStatus, PhoneNumber};
+use twilio::{CallStatus, MessageStatus, PhoneNumber};
+
+use crate::vocabulary::channel;
 
 /// Where a message stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,27 +76,51 @@ impl State {
         State::ALL.iter().find(|(_, known)| *known == name).map(|(state, _)| *state)
     }
 
-    /// Whether the message may move from here to there. Once bytes may have left there is no way back to
-    /// being sent.
-    pub fn may_become(self, next: State) -> bool {
-        use State::{
-            Accepted, Canceled, Claimed, Deferred, Delivered, Due, Expired, Failed, Held, Planned, Sent,
-            Submitting, Suppressed, Undelivered, Unknown,
-        };
+    /// Whether a message that goes by this channel may move from here to there. Once bytes may have left there
+    /// is no way back to being sent but a definite no.
+    pub fn may_become(self, next: State, by: Channel) -> bool {
+        use State::{Canceled, Claimed, Deferred, Due, Expired, Held, Planned, Submitting, Suppressed};
         match self {
             Planned | Deferred | Held => {
                 matches!(next, Deferred | Due | Held | Suppressed | Canceled | Expired)
             }
             Due => matches!(next, Claimed | Deferred | Held | Suppressed | Canceled | Expired),
             Claimed => matches!(next, Submitting | Due | Deferred | Held | Suppressed | Canceled | Expired),
-            // A definite no (it was refused, or no byte left) may be decided again.
+            Suppressed | Canceled | Expired => false,
+            _ => match by {
+                Channel::Sms | Channel::Voice => self.at_twilio_may_become(next),
+                Channel::Email => self.by_smtp_may_become(next),
+            },
+        }
+    }
+
+    /// Texts and calls: Twilio tells what became of them, and may tell late, twice and in any order. What it
+    /// says definitely failed may be decided again. A call is `sent` while it rings or is spoken, and
+    /// `delivered` when it was answered.
+    fn at_twilio_may_become(self, next: State) -> bool {
+        use State::{Accepted, Deferred, Delivered, Failed, Sent, Submitting, Undelivered, Unknown};
+        match self {
             Submitting => {
                 matches!(next, Accepted | Unknown | Failed | Deferred | Sent | Delivered | Undelivered)
             }
             Unknown => matches!(next, Accepted | Sent | Delivered | Undelivered | Failed),
             Accepted => matches!(next, Sent | Delivered | Undelivered | Failed),
             Sent => matches!(next, Delivered | Undelivered | Failed),
-            Delivered | Undelivered | Failed | Suppressed | Canceled | Expired => false,
+            Undelivered | Failed => next == Deferred,
+            _ => false,
+        }
+    }
+
+    /// Mail: the server takes it, refuses it, or the connection is lost after the last line, and then nobody
+    /// can be asked. Nothing is known after it was taken.
+    fn by_smtp_may_become(self, next: State) -> bool {
+        use State::{Deferred, Failed, Sent, Submitting, Unknown};
+        match self {
+            Submitting => matches!(next, Sent | Unknown | Failed | Deferred),
+            // Only a person can find out.
+            Unknown => matches!(next, Sent | Failed),
+            Failed => next == Deferred,
+            _ => false,
         }
     }
 
@@ -104,6 +130,26 @@ impl State {
         matches!(self, Submitting | Accepted | Sent | Delivered | Unknown)
     }
 
+    /// Whether nothing more is expected. What rests in another state is looked at again.
+    pub fn is_end(self) -> bool {
+        use State::{Canceled, Delivered, Expired, Failed, Suppressed, Undelivered};
+        matches!(self, Delivered | Undelivered | Failed | Suppressed | Canceled | Expired)
+    }
+
+    /// When Twilio is asked what became of a message, in seconds after the last that it said; after the last
+    /// of them nothing more is expected. An unknown that was never found is then for a person.
+    pub fn looks(self, by: Channel) -> &'static [u32] {
+        match (self, by) {
+            // Twilio can still be at work on a request for half a minute after we gave it up.
+            (State::Unknown, Channel::Sms | Channel::Voice) => &[5, 30, 120, 600, 3600],
+            // Callbacks are not guaranteed, and some carriers never give a receipt.
+            (State::Accepted | State::Sent, Channel::Sms | Channel::Voice) => {
+                &[120, 600, 3600, 21_600, 86_400, 259_200]
+            }
+            _ => &[],
+        }
+    }
+
     /// Where Twilio's status puts a message.
     pub fn of(status: &MessageStatus) -> State {
         match status {
@@ -111,6 +157,17 @@ impl State {
             MessageStatus::Delivered | MessageStatus::Read => State::Delivered,
             MessageStatus::Undelivered => State::Undelivered,
             MessageStatus::Failed | MessageStatus::Canceled => State::Failed,
+            _ => State::Accepted,
+        }
+    }
+
+    /// Where Twilio's status puts a call.
+    pub fn of_call(status: &CallStatus) -> State {
+        match status {
+            CallStatus::Ringing | CallStatus::InProgress => State::Sent,
+            CallStatus::Completed => State::Delivered,
+            CallStatus::Busy | CallStatus::NoAnswer => State::Undelivered,
+            CallStatus::Failed | CallStatus::Canceled => State::Failed,
             _ => State::Accepted,
         }
     }
@@ -257,8 +314,46 @@ pub struct Message {
     pub reason: Option<Reason>,
     /// What failed before, definitely.
     pub attempts: Vec<Attempt>,
+    /// How often it was put off because Twilio or the way there was at fault.
+    pub tries: u32,
+    /// How often Twilio was asked what became of it, since it last said something.
+    pub looks: u32,
+    /// When its first byte may have left, if it is or was on its way.
+    pub submitted: Option<u32>,
     /// When it last changed.
     pub changed: u32,
+    /// When nothing more was expected of it.
+    pub ended: Option<u32>,
+    /// What Twilio charged, in millionths of the account's currency.
+    pub price: Option<i64>,
+}
+
+impl Message {
+    /// What carries it; a text until it was decided otherwise.
+    pub fn channel(&self) -> Channel {
+        self.draft.as_ref().map_or(Channel::Sms, |draft| channel(draft.method))
+    }
+
+    /// Whether it may move there.
+    pub fn may_become(&self, next: State) -> bool {
+        self.state.may_become(next, self.channel())
+    }
+}
+
+/// Whether somebody waits for the message at their phone: replies go before everything else.
+pub fn is_reply(purpose: Purpose) -> bool {
+    use Purpose::{Acknowledgement, Confirmation, Dialogue, Help, OptOutConfirmation};
+    matches!(purpose, Acknowledgement | Confirmation | Dialogue | Help | OptOutConfirmation)
+}
+
+/// How long to wait before the next try of what failed for a passing reason: twice as long each time, from a
+/// minute to an hour, and no two messages in step. The same message waits the same.
+pub fn backoff(id: &str, tries: u32) -> u32 {
+    let wait = 60_u32 << tries.min(6);
+    // A quarter more or less, from the id: many messages that fail together do not come back together.
+    let spread = id.bytes().fold(tries, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let quarter = wait / 4;
+    (wait - quarter + spread % (2 * quarter)).min(3600)
 }
 
 #[cfg(test)]
@@ -270,30 +365,65 @@ mod tests {
         proptest::sample::select(State::ALL.map(|(state, _)| state).to_vec())
     }
 
+    fn any_channel() -> impl Strategy<Value = Channel> {
+        proptest::sample::select(vec![Channel::Sms, Channel::Voice, Channel::Email])
+    }
+
     proptest! {
         /// From the moment in which bytes may leave, the only way back to a sender is a definite no.
         #[test]
-        fn nothing_that_may_have_been_sent_is_sent_again(path in proptest::collection::vec(state(), 1..40)) {
+        fn nothing_that_may_have_been_sent_is_sent_again(
+            by in any_channel(),
+            path in proptest::collection::vec(state(), 1..60),
+        ) {
             let mut at = State::Planned;
-            let mut refused = true;
-            let mut submissions_in_doubt = 0;
+            let mut in_doubt = 0;
             for next in path {
-                if !at.may_become(next) {
+                if !at.may_become(next, by) {
                     continue;
                 }
                 if next == State::Submitting {
-                    prop_assert!(refused, "a second submission without a definite no before it");
-                    submissions_in_doubt += 1;
-                    refused = false;
+                    in_doubt += 1;
                 }
-                if at == State::Submitting && next == State::Deferred {
-                    refused = true;
-                    submissions_in_doubt -= 1;
+                if next == State::Deferred && matches!(at, State::Submitting | State::Failed | State::Undelivered) {
+                    in_doubt -= 1;
                 }
+                prop_assert!((0..=1).contains(&in_doubt), "a second submission without a definite no before it");
                 at = next;
             }
-            prop_assert!(submissions_in_doubt <= 1);
         }
+
+        /// What Twilio says of a message only moves it forward, whichever way it comes.
+        #[test]
+        fn a_status_never_goes_back(by in any_channel(), path in proptest::collection::vec(state(), 1..60)) {
+            let rank = |state: State| match state {
+                State::Submitting | State::Unknown => 0,
+                State::Accepted => 1,
+                State::Sent => 2,
+                _ => 3,
+            };
+            let mut at = State::Submitting;
+            for next in path.into_iter().filter(|next| *next != State::Deferred) {
+                if at.may_become(next, by) {
+                    prop_assert!(rank(next) >= rank(at), "{at} became {next}");
+                    at = next;
+                }
+            }
+        }
+
+        #[test]
+        fn waits_grow_and_stay_within_an_hour(id in "[0-9A-Z]{26}", tries in 0_u32..40) {
+            let wait = backoff(&id, tries);
+            prop_assert!((45..=3600).contains(&wait), "{wait}");
+            prop_assert!(tries < 1 || backoff(&id, tries - 1) < wait * 2);
+        }
+    }
+
+    #[test]
+    fn mail_that_may_have_left_is_for_a_person() {
+        assert!(State::Unknown.looks(Channel::Email).is_empty());
+        assert!(!State::Unknown.may_become(State::Deferred, Channel::Email));
+        assert!(!State::Submitting.may_become(State::Delivered, Channel::Email));
     }
 
     #[test]

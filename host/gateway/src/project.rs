@@ -56,6 +56,10 @@ pub struct Project {
     pub policies: Policies,
     /// Texts that one number may get in 24 hours, whatever the policies say.
     pub ceiling: u32,
+    /// Seconds that what REDCap said may be old when a message is reviewed for the second time.
+    pub facts_max_age: u32,
+    /// Seconds after its end at which what is private of a message is destroyed here; none to keep it.
+    pub retention: Option<u32>,
 }
 
 /// The fields that hold what the gateway needs to know of a participant, all optional but the phone.
@@ -126,6 +130,20 @@ pub struct TwilioAccount {
     pub kind: SenderKind,
     /// Who answers STOP, START and HELP.
     pub keywords: Keywords,
+    /// Segments a second that the number may send.
+    pub segments_a_second: u32,
+    /// Calls a second that the account may place.
+    pub calls_a_second: u32,
+    /// Requests that run at once, at most.
+    pub at_once: u32,
+    /// Whether texts that say STOP or START stay at Twilio, where the institution reads opt-outs too.
+    pub keep_opt_outs: bool,
+    /// Hours after which what Twilio still keeps of us is an alarm.
+    pub kept_alarm: u32,
+    /// The account that pays for this one, if that is another.
+    pub parent: Option<twilio::Client>,
+    /// Millionths of the currency below which the money is an alarm.
+    pub low_balance: Option<i64>,
     /// Who attested that Request Inspector is off.
     pub request_inspector_off: Option<String>,
     /// Whether the REST API is called with an API key, which may not be able to read the account.

@@ -14,23 +14,19 @@ fn wait(tries: u32) -> u32 {
 }
 
 impl Gateway {
-    /// Writes what waits to be written, and says how much that was.
-    pub(crate) async fn write_back(&self) -> Result<usize, StoreError> {
-        for project in self.projects.values() {
-            let Some(field) = &project.fields.opt_out else { continue };
-            let records = self.store.unwritten_opt_outs(&project.name)?;
+    /// Writes what waits to be written to a project, and says how much that was.
+    pub(crate) async fn write_back(&self, project: &Project) -> Result<usize, StoreError> {
+        if let Some(field) = &project.fields.opt_out {
+            let records = self.store.unwritten_opt_outs(&project.name).await?;
             if !records.is_empty() {
                 let (project, field) = (project.name.clone(), field.clone());
                 self.store.commit(Step::WriteOptOuts { project, field, records }).await?;
             }
         }
-        let waiting = self.store.write_backs(self.clock.seconds(), 20)?;
+        let waiting = self.store.write_backs(&project.name, self.clock.seconds(), 20).await?;
         let count = waiting.len();
         for write in waiting {
-            let error = match self.projects.get(&write.project) {
-                Some(project) => self.write(project, &write).await.err(),
-                None => Some("the project is not in the configuration any more".to_owned()),
-            };
+            let error = self.write(project, &write).await.err();
             if let Some(error) = &error {
                 tracing::warn!(id = write.id, error, "REDCap did not take a write; it is tried again");
             }

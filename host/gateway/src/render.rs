@@ -56,7 +56,11 @@ pub fn join(known: &Known, pieces: &[Piece], language: &str) -> Result<Joined, R
             identifiers: wording.approval.iter().flat_map(|a| a.identifiers.clone()).collect(),
             fillings: fillings.clone(),
         });
-        joined.approvals.extend(wording.approval_at(known.now));
+        // That of the message itself comes first: what Twilio refuses, it refuses for its sake.
+        if let Some(approval) = wording.approval_at(known.now) {
+            let place = if wording.part == Part::Whole { 0 } else { joined.approvals.len() };
+            joined.approvals.insert(place, approval);
+        }
         joined.fillings.extend(fillings);
         joined.links.extend(links);
     }

@@ -2,22 +2,27 @@
 //!
 //! The delivery contract: the step to `submitting` is committed before the first byte leaves. A 4xx, and a
 //! connection that never came about, are a definite no, and routing is asked again. Everything else without
-//! a 201 is unknown, and is never sent again: only Twilio's own report settles it.
+//! a 201 is unknown, and is never sent again: Twilio's report settles it, or a look at its list.
 
-use policy::contract::reviewer::Stage;
-use policy::contract::types::{Address, Attempt, Channel, Failure};
-use twilio::{ApiError, Class, CreateError, CreateMessage, MessageBody, PhoneNumber, Sender};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use policy::contract::reviewer::{Draft, Stage};
+use policy::contract::types::{Address, Attempt, Channel, DeliveryMethod, Failure};
+use twilio::{ApiError, Class, CreateCall, CreateError, CreateMessage, MessageBody, PhoneNumber, Sender};
 
 use crate::facts::Known;
-use crate::floor;
+use crate::failpoint::{Point, pass};
 use crate::gateway::Gateway;
-use crate::outbox::{Message, Reason, State};
+use crate::metrics::{self, Sent};
+use crate::outbox::{Message, Reason, State, backoff};
+use crate::pace::QUEUE_HOURS;
+use crate::project::Project;
+use crate::refusal;
 use crate::render;
-use crate::store::{Committed, Decided, Outcome, Step, StoreError};
+use crate::store::{Committed, Decided, Lease, Outcome, ProviderStatus, Scope, Step, StoreError};
 use crate::vocabulary::channel;
-
-/// Messages that are sent at once.
-const AT_ONCE: u32 = 8;
 
 /// How long a claim lasts, in seconds: longer than a review, with its three tries of REDCap, can take.
 const LEASE: u32 = 300;
@@ -28,24 +33,75 @@ const ATTEMPTS: usize = 5;
 /// Twilio keeps a text in its queue for at most this long, in seconds.
 const VALIDITY_MAX: u32 = 36_000;
 
+/// What comes in at Twilio must have been taken in up to so many seconds ago before anything is sent.
+pub(crate) const INBOUND_AGE: u32 = 900;
+
 impl Gateway {
-    /// Sends what is due, and says how much that was.
-    pub(crate) async fn send_due(&self) -> Result<usize, StoreError> {
-        let until = self.clock.seconds() + LEASE;
-        let Committed::Claimed(claimed) = self.store.commit(Step::Claim { limit: AT_ONCE, until }).await?
-        else {
+    /// Sends what is due, and says how much that was. As many as the account lets run at once are on their way
+    /// together; the next is claimed when one has ended, so that a reply overtakes what only waits.
+    pub(crate) async fn send_due(&self, project: &Project) -> Result<usize, StoreError> {
+        let mut under_way = FuturesUnordered::new();
+        let mut count = 0;
+        if self.queue_is_full(project).await? {
             return Ok(0);
-        };
-        let count = claimed.len();
-        let sends = claimed.into_iter().map(|message| self.send(message));
-        for result in futures_util::future::join_all(sends).await {
-            result?;
         }
-        Ok(count)
+        loop {
+            let free =
+                project.account.at_once.saturating_sub(u32::try_from(under_way.len()).unwrap_or(u32::MAX));
+            let limit = free.min(self.work[&project.name].pace.lock().await.0.available(self.clock.now()));
+            let (messages, lease) =
+                if limit == 0 { (vec![], None) } else { self.claim(project, limit).await? };
+            count += messages.len();
+            for message in messages {
+                let lease = lease.clone();
+                under_way.push(async move { self.send(project, message, &lease).await });
+            }
+            match under_way.next().await {
+                Some(sent) => sent?,
+                None => return Ok(count),
+            }
+        }
     }
 
-    async fn send(&self, message: Message) -> Result<(), StoreError> {
-        let Some(draft) = message.draft.clone() else { return Ok(()) };
+    async fn claim(
+        &self,
+        project: &Project,
+        limit: u32,
+    ) -> Result<(Vec<Message>, Option<Lease>), StoreError> {
+        let none = || (Vec::new(), None);
+        if self.draining() {
+            return Ok(none());
+        }
+        let Some(lease) = self.sending_lease(project).await? else { return Ok(none()) };
+        pass(Point::BeforeClaim);
+        let until = self.clock.seconds() + LEASE;
+        let step = Step::Claim { project: project.name.clone(), lease: lease.clone(), limit, until };
+        let Committed::Claimed(claimed) = self.store.commit(step).await? else { return Ok(none()) };
+        pass(Point::AfterClaim);
+        let mut pace = self.work[&project.name].pace.lock().await;
+        for message in claimed.iter().filter(|message| message.channel() == Channel::Sms) {
+            pace.0.take(message.draft.as_ref().map_or(1, |draft| draft.segments.max(1)), self.clock.now());
+        }
+        Ok((claimed, Some(lease)))
+    }
+
+    /// What Twilio has not sent yet is never more than its queue takes.
+    async fn queue_is_full(&self, project: &Project) -> Result<bool, StoreError> {
+        let hours = QUEUE_HOURS * 3600;
+        let since = self.clock.seconds().saturating_sub(hours);
+        let queued = self.store.queued_segments(&project.name, since).await?;
+        // A tenth is left for replies.
+        Ok(queued / 9 * 10 >= project.account.segments_a_second.saturating_mul(hours))
+    }
+
+    #[tracing::instrument(skip_all, fields(project = project.name, message = message.id))]
+    async fn send(
+        &self,
+        project: &Project,
+        message: Message,
+        lease: &Option<Lease>,
+    ) -> Result<(), StoreError> {
+        let (Some(draft), Some(lease)) = (message.draft.clone(), lease) else { return Ok(()) };
         let now = self.clock.seconds();
         let again = |state, look_at, reason, decisions| Decided {
             id: message.id.clone(),
@@ -60,7 +116,13 @@ impl Gateway {
             refused: vec![],
             evidence: None,
         };
-        let mut known = match self.gather(&message, now).await {
+        if message.channel() == Channel::Voice && !self.may_call(project).await {
+            // Twilio places one call a second for an account, and queues the others.
+            let why = Reason::new("send.pace", "calls are placed one after the other");
+            self.store.commit(Step::Decide(Box::new(again(State::Due, now + 1, Some(why), vec![])))).await?;
+            return Ok(());
+        }
+        let mut known = match self.gather(&message, now, project.facts_max_age).await {
             Ok(known) => known,
             Err(why) => {
                 // Facts that cannot be read are no permission: the message waits, and is reviewed then.
@@ -75,6 +137,7 @@ impl Gateway {
                 Reason::new("send.address", "the recipient's address has changed since this was written");
             let rewritten = again(State::Deferred, now, Some(why), vec![]);
             self.store.commit(Step::Decide(Box::new(rewritten))).await?;
+            self.wake_deciding(&project.name);
             return Ok(());
         }
         let pieces = render::standing(&known, &draft);
@@ -89,105 +152,193 @@ impl Gateway {
         let submit = Step::Submit {
             id: message.id.clone(),
             version: message.version,
-            ceiling: known.project.ceiling,
+            lease: lease.clone(),
+            ceiling: project.ceiling,
+            sender: project.account.number.expose().to_owned(),
+            swept: self.started.max(now.saturating_sub(INBOUND_AGE)),
             decisions,
         };
-        if !matches!(self.store.commit(submit).await?, Committed::Done) {
-            return Ok(());
+        match self.store.commit(submit).await? {
+            Committed::Done => {}
+            Committed::Stopped(_) => {
+                self.wake_deciding(&project.name);
+                return Ok(());
+            }
+            _ => return Ok(()),
         }
-        let outcome = self.submit(&message, &known).await;
-        self.store.commit(Step::Settle { id: message.id.clone(), outcome }).await?;
+        metrics::leaves(Duration::from_secs(self.clock.seconds().saturating_sub(message.new.due).into()));
+        pass(Point::BeforeBytes);
+        let outcome = self.submit(&message, &draft, &known).await;
+        pass(Point::BeforeSettle);
+        self.settle_outcome(project, &message, outcome).await;
+        pass(Point::AfterSettle);
         Ok(())
     }
 
-    async fn submit(&self, message: &Message, known: &Known) -> Outcome {
-        let now = self.clock.seconds();
-        let Some((to, draft)) = message.draft.as_ref().and_then(|draft| match &draft.to {
-            // A call that went out as a text would pass by the opt-outs of texts.
-            Address::Phone(to) if channel(draft.method) == Channel::Sms => {
-                Some((PhoneNumber::from_e164(to).ok()?, draft))
+    /// What Twilio said must not be lost while the database is away: it is written as soon as that is back.
+    async fn settle_outcome(&self, project: &Project, message: &Message, mut outcome: Outcome) {
+        if matches!(outcome, Outcome::Again { .. }) {
+            self.wake_deciding(&project.name);
+        }
+        loop {
+            let step = Step::Settle { id: message.id.clone(), version: message.version + 1, outcome };
+            match self.store.commit_or_return(step).await {
+                Ok(_) => return,
+                Err((Step::Settle { outcome: kept, .. }, error)) => {
+                    tracing::error!(%error, message = message.id, "what Twilio said cannot be written; it is tried again");
+                    outcome = kept;
+                    let until = self.clock.now() + jiff::SignedDuration::from_secs(1);
+                    self.clock.until(until).await;
+                }
+                Err(_) => return,
             }
-            Address::Phone(_) | Address::Email(_) => None,
-        }) else {
-            let why = Reason::new("send.channel", "this version of Consentry sends texts only");
-            return Outcome::Held { code: None, why };
+        }
+    }
+
+    async fn may_call(&self, project: &Project) -> bool {
+        let now = self.clock.now();
+        let mut pace = self.work[&project.name].pace.lock().await;
+        let may = pace.1.available(now) > 0;
+        if may {
+            pace.1.take(1, now);
+        }
+        may
+    }
+
+    async fn submit(&self, message: &Message, draft: &Draft, known: &Known) -> Outcome {
+        let now = self.clock.seconds();
+        let Some(to) = number_of(draft) else {
+            let why =
+                Reason::new("send.channel", "this version of Consentry sends texts and spoken messages only");
+            return Outcome::Held { code: None, why, stop: None };
         };
         let account = &known.project.account;
-        let create = CreateMessage {
-            to,
-            from: Sender::Number(account.number.clone()),
-            body: MessageBody::new(draft.body.clone()),
-            status_callback: Some(self.status_url(&known.project.name, &message.id)),
-            // A text that cannot be out in time is not to arrive late either.
-            validity_period: message.new.not_after.map(|end| end.saturating_sub(now).clamp(1, VALIDITY_MAX)),
-            smart_encoded: false,
+        let status_callback = Some(self.status_url(&known.project.name, &message.id, channel(draft.method)));
+        let created = match channel(draft.method) {
+            Channel::Voice => {
+                let call = CreateCall {
+                    to,
+                    from: account.number.clone(),
+                    twiml: spoken(draft),
+                    status_callback,
+                    timeout: None,
+                };
+                let created = metrics::asking("create-call", account.client.create_call(&call)).await;
+                created.map(|call| (call.sid, ProviderStatus::Call(call.status)))
+            }
+            _ => {
+                let create = CreateMessage {
+                    to,
+                    from: Sender::Number(account.number.clone()),
+                    body: MessageBody::new(draft.body.clone()),
+                    status_callback,
+                    // A text that cannot be out in time is not to arrive late either.
+                    validity_period: message
+                        .new
+                        .not_after
+                        .map(|end| end.saturating_sub(now).clamp(1, VALIDITY_MAX)),
+                    smart_encoded: false,
+                };
+                let created = metrics::asking("create-message", account.client.create_message(&create)).await;
+                created.map(|text| (text.sid, ProviderStatus::Text(text.status)))
+            }
         };
-        match account.client.create_message(&create).await {
-            Ok(created) => Outcome::Accepted { sid: created.sid, status: created.status },
+        metrics::sent(&known.project.name, how(&created));
+        match created {
+            Ok((sid, status)) => Outcome::Accepted { sid, status },
             Err(CreateError::NotSent { .. }) => Outcome::Again {
-                at: now + 30,
+                at: now + backoff(&message.id, message.tries),
                 attempt: None,
                 code: None,
                 why: Reason::new("send.connection", "Twilio could not be reached; nothing was sent"),
+                stop: None,
             },
             Err(CreateError::Unknown { why, .. }) => Outcome::Unknown {
                 why: Reason::new(
                     "send.unknown",
                     format!(
-                        "it may or may not have been sent ({why}); it is never sent again, and Twilio's report settles it"
+                        "it may or may not have been sent ({why}); it is never sent again, and Twilio is asked what became of it"
                     ),
                 ),
             },
-            Err(CreateError::Refused(error)) => refused(&error, draft.method, message.attempts.len(), now),
+            Err(CreateError::Refused(error)) => {
+                metrics::twilio_error(error.code);
+                let outcome = refused(&error, message, draft, account.number.expose(), now);
+                if error.code.is_some_and(twilio::is_account) {
+                    self.look_at_account(&known.project).await;
+                }
+                outcome
+            }
         }
     }
 }
 
+fn how<T>(created: &Result<T, CreateError>) -> Sent {
+    match created {
+        Ok(_) => Sent::Accepted,
+        Err(CreateError::NotSent { .. }) => Sent::NotSent,
+        Err(CreateError::Unknown { .. }) => Sent::Unknown,
+        Err(CreateError::Refused(_)) => Sent::Refused,
+    }
+}
+
+/// The number that a draft goes to. A call that went out as a text would pass by the opt-outs of texts, and a
+/// survey by voice needs more than one that only speaks.
+fn number_of(draft: &Draft) -> Option<PhoneNumber> {
+    match &draft.to {
+        Address::Phone(to) => match draft.method {
+            DeliveryMethod::VoiceMessage => PhoneNumber::from_e164(to).ok(),
+            method if channel(method) == Channel::Sms => PhoneNumber::from_e164(to).ok(),
+            _ => None,
+        },
+        Address::Email(_) => None,
+    }
+}
+
+/// What a call says: the words, twice, since nobody listens from the first syllable on.
+fn spoken(draft: &Draft) -> twilio::Response {
+    let say = |response: twilio::Response| response.say(&draft.body, Some(&draft.language), None);
+    say(say(twilio::Response::new().pause(1)).pause(1)).hang_up()
+}
+
 /// What a definite no means: for the recipient, for the words, for the sender, or for now.
-fn refused(
-    error: &ApiError,
-    method: policy::contract::types::DeliveryMethod,
-    tried: usize,
-    now: u32,
-) -> Outcome {
+fn refused(error: &ApiError, message: &Message, draft: &Draft, sender: &str, now: u32) -> Outcome {
     let code = error.code;
     if code.is_some_and(twilio::is_opt_out) {
-        return Outcome::Refused { code, why: floor::opted_out(), opted_out: true };
+        return Outcome::OptedOut { code };
     }
-    let sentence = error.explained().map_or_else(
-        || format!("Twilio refused it with HTTP {}", error.status),
-        |known| format!("{}; {}", known.sentence, known.advice),
-    );
-    let why = |rule: &str| Reason::new(rule, sentence.clone());
-    match error.class() {
-        // Routing is asked again, but not for ever.
-        Class::Recipient if tried < ATTEMPTS => {
+    let (stop, why) = match code {
+        // Who the recipient is the store finds by itself.
+        Some(code) => refusal::consequence(code, draft, Some(sender), &[]),
+        None => (None, Reason::new("send.refused", format!("Twilio refused it with HTTP {}", error.status))),
+    };
+    let later = |at: u32, attempt| Outcome::Again { at, attempt, code, why: why.clone(), stop: stop.clone() };
+    let attempt = |failure| Some(Attempt { method: draft.method, at: now, failure });
+    match (&stop, error.class()) {
+        _ if code.is_some_and(twilio::is_account) => later(now + 900, None),
+        (Some(Scope::Recipient(..)), _) | (None, Class::Recipient) if message.attempts.len() < ATTEMPTS => {
             let failure = match code {
                 Some(21614 | 21635 | 30006) => Failure::Landline,
                 _ => Failure::Unreachable,
             };
-            let attempt = Some(Attempt { method, at: now, failure });
-            Outcome::Again { at: now + 60, attempt, code, why: why("send.recipient") }
+            later(now + 60, attempt(failure))
         }
-        Class::Transient => {
-            let wait = error.retry_after.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(0);
-            Outcome::Again { at: now + wait.clamp(60, 3600), attempt: None, code, why: why("send.transient") }
+        (_, Class::Transient) => {
+            let asked = error.retry_after.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(0);
+            later(now + backoff(&message.id, message.tries).max(asked.min(3600)), None)
         }
-        // The account or the sender must be mended; then it goes on by itself.
-        Class::Configuration => {
-            tracing::error!(code, sentence, "Twilio refuses this sender");
-            Outcome::Again { at: now + 900, attempt: None, code, why: why("send.configuration") }
-        }
-        Class::Recipient | Class::Content | Class::Unknown => {
-            Outcome::Held { code, why: why("send.content") }
-        }
+        // The sender must be mended; then it goes on.
+        (Some(Scope::Sender(_)), _) => later(now + 900, None),
+        _ => Outcome::Held { code, why, stop },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use policy::contract::types::DeliveryMethod;
+    use crate::outbox::NewMessage;
+    use policy::contract::reviewer::Approval;
+    use policy::contract::types::Purpose;
 
     fn answer(status: u16, code: u32) -> ApiError {
         ApiError {
@@ -195,21 +346,83 @@ mod tests {
             code: Some(code),
             message: String::new(),
             request_id: None,
-            retry_after: Some(120),
+            retry_after: Some(1200),
+        }
+    }
+
+    fn message() -> Message {
+        Message {
+            id: "01J00000000000000000000000".into(),
+            new: NewMessage {
+                occasion: "o".into(),
+                project: "p".into(),
+                purpose: Purpose::Invitation,
+                record: None,
+                survey: None,
+                wording: None,
+                number: None,
+                cause: None,
+                depth: 0,
+                due: 0,
+                not_after: None,
+            },
+            state: State::Submitting,
+            version: 3,
+            look_at: 0,
+            draft: None,
+            sid: None,
+            provider_status: None,
+            error_code: None,
+            reason: None,
+            attempts: vec![],
+            tries: 0,
+            looks: 0,
+            submitted: Some(0),
+            changed: 0,
+            ended: None,
+            price: None,
+        }
+    }
+
+    fn draft() -> Draft {
+        Draft {
+            method: DeliveryMethod::SmsLink,
+            sender: None,
+            to: Address::Phone("+16175550121".into()),
+            subject: None,
+            body: "Hi".into(),
+            language: "en".into(),
+            segments: 1,
+            approvals: vec![Approval {
+                wording: "w".into(),
+                digest: "sha256:1".into(),
+                protocol: None,
+                approved: 0,
+                expires: None,
+            }],
+            fillings: vec![],
+            links: vec![],
         }
     }
 
     #[test]
     fn each_class_of_refusal_has_its_own_consequence() {
-        let outcome = |status, code| refused(&answer(status, code), DeliveryMethod::SmsLink, 0, 1000);
-        assert!(matches!(outcome(400, 21610), Outcome::Refused { opted_out: true, .. }));
+        let outcome =
+            |status, code| refused(&answer(status, code), &message(), &draft(), "+16175550100", 1000);
+        assert!(matches!(outcome(400, 21610), Outcome::OptedOut { .. }));
         assert!(matches!(
             outcome(400, 21614),
-            Outcome::Again { attempt: Some(Attempt { failure: Failure::Landline, .. }), .. }
+            Outcome::Again {
+                attempt: Some(Attempt { failure: Failure::Landline, .. }),
+                stop: Some(Scope::Recipient(..)),
+                ..
+            }
         ));
         assert!(matches!(outcome(400, 21211), Outcome::Again { attempt: Some(_), at: 1060, .. }));
-        assert!(matches!(outcome(429, 20429), Outcome::Again { at: 1120, attempt: None, .. }));
-        assert!(matches!(outcome(400, 21606), Outcome::Again { at: 1900, .. }));
-        assert!(matches!(outcome(400, 99999), Outcome::Held { .. }));
+        assert!(matches!(outcome(429, 20429), Outcome::Again { at: 2200, attempt: None, stop: None, .. }));
+        assert!(matches!(outcome(401, 20003), Outcome::Again { at: 1900, stop: Some(Scope::Sender(_)), .. }));
+        assert!(matches!(outcome(403, 20005), Outcome::Again { at: 1900, stop: None, .. }));
+        assert!(matches!(outcome(400, 21617), Outcome::Held { stop: Some(Scope::Wording(_)), .. }));
+        assert!(matches!(outcome(400, 99999), Outcome::Held { stop: None, .. }));
     }
 }

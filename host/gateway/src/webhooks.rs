@@ -6,9 +6,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, OriginalUri, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use policy::contract::types::Channel;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
@@ -23,7 +24,8 @@ const BODY: usize = 64 << 10;
 pub fn router(gateway: Arc<Gateway>, trigger_secret: SecretString) -> Router {
     Router::new()
         .route("/twilio/{project}/sms", post(sms))
-        .route("/twilio/{project}/status", post(status))
+        .route("/twilio/{project}/status", post(text_status))
+        .route("/twilio/{project}/call-status", post(call_status))
         .route("/redcap/{project}/trigger/{secret}", post(trigger))
         .route("/healthz", get(|| async { "ok" }))
         .layer(DefaultBodyLimit::max(BODY))
@@ -56,7 +58,7 @@ struct About {
     m: Option<String>,
 }
 
-async fn status(
+async fn text_status(
     State(shared): State<Shared>,
     Path(project): Path<String>,
     Query(about): Query<About>,
@@ -64,12 +66,34 @@ async fn status(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let Some(project) = shared.gateway.projects.get(&project) else {
+    status(&shared.gateway, Channel::Sms, &project, &about, &uri, &headers, &body).await
+}
+
+async fn call_status(
+    State(shared): State<Shared>,
+    Path(project): Path<String>,
+    Query(about): Query<About>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    status(&shared.gateway, Channel::Voice, &project, &about, &uri, &headers, &body).await
+}
+
+async fn status(
+    gateway: &Gateway,
+    of: Channel,
+    project: &str,
+    about: &About,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Response {
+    let Some(project) = gateway.projects.get(project) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let path = uri.path_and_query().map_or("", |path| path.as_str());
-    let webhook = webhook(path, &headers, &body);
-    answer(&shared.gateway.status(project, about.m.as_deref(), &webhook).await)
+    answer(&gateway.status(project, about.m.as_deref(), of, &webhook(path, headers, body)).await)
 }
 
 fn webhook<'a>(path_and_query: &'a str, headers: &'a HeaderMap, body: &'a [u8]) -> Webhook<'a> {

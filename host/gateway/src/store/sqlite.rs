@@ -1,124 +1,76 @@
-//! The embedded store: one SQLite file in WAL mode with full synchronisation, one writer.
-//!
-//! The writer is a thread of its own. Steps that wait when it begins a transaction are committed together,
-//! each in a savepoint, so that a burst costs one flush of the disk and a step that fails takes no other
-//! with it.
-
-mod read;
-mod write;
+//! The embedded database: one SQLite file in WAL mode with full synchronisation, one writer.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
-use policy::contract::types::Purpose;
-use rusqlite::{Connection, Row as SqlRow};
-use tokio::sync::oneshot;
-use twilio::PhoneNumber;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Params, params_from_iter};
 
-use super::{Committed, OptOut, Step};
-use crate::clock::Clock;
-use crate::outbox::{Message, NewMessage, State};
-use crate::vocabulary::Word;
+use super::StoreError;
+use super::sql::{Row, Sql, Value, migration};
 
-use write::Writing;
+/// How long a connection waits for another one's transaction.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-const SCHEMA: &str = include_str!("schema.sql");
+/// Statements that stay prepared: more than there are.
+const STATEMENTS: usize = 256;
 
-/// The schema's version. Migrations only go forward.
-const VERSION: i64 = 1;
-
-/// Steps that are committed together at most.
-const BATCH: usize = 64;
-
-/// Why the store did not do something.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database could not be opened.
-    #[error("open the database `{path}`")]
-    Open {
-        /// Where.
-        path: String,
-        /// Why.
-        #[source]
-        source: rusqlite::Error,
-    },
-    /// The database is from another version.
-    #[error(
-        "the database has schema version {found}, and this version of Consentry reads {VERSION}; start the version that wrote it"
-    )]
-    Version {
-        /// Its version.
-        found: i64,
-    },
-    /// A statement failed.
-    #[error("read or write the database")]
-    Sql(#[from] rusqlite::Error),
-    /// A value in the database is not what was written there.
-    #[error("the database holds a `{what}` that cannot be read")]
-    Damaged {
-        /// What.
-        what: &'static str,
-    },
-    /// The transaction failed: nothing of it is in the database.
-    #[error("write to the database, which took nothing; is its disk full?")]
-    NotTaken,
-    /// The writer has ended.
-    #[error("the database's writer has ended; the log says why")]
-    Closed,
-    /// Randomness is missing.
-    #[error("ask the system for randomness")]
-    Random,
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It writes, and makes the file when it is not there.
+    Writer,
+    /// It only reads.
+    Reader,
 }
 
-type Reply = oneshot::Sender<Result<Committed, StoreError>>;
-
-/// The store.
-#[derive(Clone)]
-pub struct Sqlite {
-    steps: mpsc::Sender<(Step, Reply)>,
-    reader: Arc<Mutex<Connection>>,
-}
-
-impl std::fmt::Debug for Sqlite {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sqlite").finish_non_exhaustive()
-    }
+/// A connection to the file.
+#[derive(Debug)]
+pub(super) struct Sqlite {
+    db: Connection,
 }
 
 impl Sqlite {
-    /// Opens the database, and makes it when it is not there.
-    pub fn open(path: &Path, clock: Clock) -> Result<Sqlite, StoreError> {
-        let named = |source| StoreError::Open { path: path.display().to_string(), source };
-        if !path.exists() {
-            tracing::warn!(path = %path.display(), "a new database is made, which knows of no opt-out yet");
-            private(path);
+    /// Opens the file.
+    pub(super) fn open(path: &Path, role: Role) -> Result<Sqlite, StoreError> {
+        let named = |source: rusqlite::Error| StoreError::Open {
+            path: path.display().to_string(),
+            source: source.into(),
+        };
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        if role == Role::Writer {
+            if !path.exists() {
+                tracing::warn!(path = %path.display(), "a new database is made, which knows of no opt-out yet");
+                private(path);
+            }
+            flags |= OpenFlags::SQLITE_OPEN_CREATE;
         }
-        let mut writer = Connection::open(path).map_err(named)?;
-        settle(&mut writer)?;
-        let reader = Connection::open(path).map_err(named)?;
-        reader.pragma_update(None, "query_only", true)?;
-        let (steps, waiting) = mpsc::channel();
-        std::thread::Builder::new()
-            .name("store".into())
-            .spawn(move || write(&mut writer, &waiting, &clock))
-            .map_err(|_| StoreError::Closed)?;
-        Ok(Sqlite { steps, reader: Arc::new(Mutex::new(reader)) })
+        let db = Connection::open_with_flags(path, flags).map_err(named)?;
+        settle(&db, role).map_err(named)?;
+        Ok(Sqlite { db })
     }
 
-    /// Commits a step. When this returns, the step is on the disk.
-    pub async fn commit(&self, step: Step) -> Result<Committed, StoreError> {
-        let (reply, committed) = oneshot::channel();
-        self.steps.send((step, reply)).map_err(|_| StoreError::Closed)?;
-        committed.await.map_err(|_| StoreError::Closed)?
+    fn prepared(&self, sql: &str) -> Result<CachedStatement<'_>, StoreError> {
+        self.db.prepare_cached(sql).map_err(failed)
     }
 
-    /// Reads are short and by index, so they are done where they are asked for.
-    fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        query(&self.reader.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Brings the schema to this program's version, step by step.
+    fn forward(&mut self) -> Result<(), StoreError> {
+        let version =
+            |db: &Connection| db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+        let mut found = version(&self.db).map_err(failed)?;
+        while found != super::VERSION {
+            let (script, reached) = migration(found, false).ok_or(StoreError::Version { found })?;
+            self.script(&script)?;
+            self.db.pragma_update(None, "user_version", reached).map_err(failed)?;
+            found = reached;
+        }
+        Ok(())
     }
 }
 
-/// The file holds numbers and bodies: only its owner may read it. SQLite gives its other files the same mode.
+/// The file holds what is sealed, but also record names: only its owner may read it. SQLite gives its other
+/// files the same mode.
 fn private(path: &Path) {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(false);
@@ -128,164 +80,153 @@ fn private(path: &Path) {
     let _ = options.open(path);
 }
 
-fn settle(db: &mut Connection) -> Result<(), StoreError> {
+/// Copies the file as it is at one instant, while others write to it.
+pub(super) fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let path = to.display().to_string();
+    let failed = |source: super::Cause| StoreError::Backup { path: path.clone(), source };
+    if to.exists() {
+        return Err(failed("there is a file already".into()));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let copied = Connection::open_with_flags(from, flags).and_then(|db| {
+        db.busy_timeout(PATIENCE)?;
+        private(to);
+        db.execute("VACUUM INTO ?1", [&path]).map(|_| ())
+    });
+    if let Err(error) = copied {
+        // Half a backup is none.
+        let _ = std::fs::remove_file(to);
+        return Err(failed(error.into()));
+    }
+    // SQLite does not wait for the disk here.
+    std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(|error| failed(error.into()))
+}
+
+fn settle(db: &Connection, role: Role) -> Result<(), rusqlite::Error> {
+    db.busy_timeout(PATIENCE)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
     db.pragma_update(None, "journal_mode", "WAL")?;
+    // A commit is on the disk before it is answered, also when the power fails.
     db.pragma_update(None, "synchronous", "FULL")?;
-    db.busy_timeout(std::time::Duration::from_secs(10))?;
-    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
-        0 => {
-            let tx = db.transaction()?;
-            tx.execute_batch(SCHEMA)?;
-            tx.pragma_update(None, "user_version", VERSION)?;
-            tx.commit()?;
+    db.pragma_update(None, "query_only", role == Role::Reader)
+}
+
+impl Sql for Sqlite {
+    fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+        let mut statement = self.prepared(sql)?;
+        statement.execute(given(values)).map(|rows| rows as u64).map_err(failed)
+    }
+
+    fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let mut found = Vec::new();
+        self.each(sql, values, &mut |row| {
+            found.push(row);
             Ok(())
+        })?;
+        Ok(found)
+    }
+
+    fn each(
+        &mut self,
+        sql: &str,
+        values: &[Value],
+        row: &mut dyn FnMut(Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut statement = self.prepared(sql)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query(given(values)).map_err(failed)?;
+        while let Some(read) = rows.next().map_err(failed)? {
+            let values = (0..columns).map(|column| value(read.get_ref(column).map_err(failed)?));
+            row(Row(values.collect::<Result<_, _>>()?))?;
         }
-        VERSION => Ok(()),
-        found => Err(StoreError::Version { found }),
+        Ok(())
     }
-}
 
-/// The writer: takes what waits, commits it together, answers.
-fn write(db: &mut Connection, waiting: &mpsc::Receiver<(Step, Reply)>, clock: &Clock) {
-    while let Ok(first) = waiting.recv() {
-        let mut batch = vec![first];
-        batch.extend(waiting.try_iter().take(BATCH - 1));
-        let (steps, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        let now = clock.seconds();
-        let results = commit_all(db, steps, now);
-        match results {
-            Ok(results) => {
-                for (reply, result) in replies.into_iter().zip(results) {
-                    // Whoever asked may have gone; the step is committed all the same.
-                    let _ = reply.send(result);
-                }
-            }
-            Err(error) => {
-                // The transaction itself failed: nothing of the batch is in the database.
-                tracing::error!(%error, "the database took nothing");
-                for reply in replies {
-                    let _ = reply.send(Err(StoreError::NotTaken));
-                }
-            }
+    fn script(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.db.execute_batch(sql).map_err(failed)
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        // A transaction that begins as a reader and writes later can find that it is too late to write.
+        self.execute("BEGIN IMMEDIATE", &[]).map(|_| ())
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.execute("COMMIT", &[]).map(|_| ())
+    }
+
+    fn was_committed(&mut self) -> Result<bool, StoreError> {
+        // The answer to a commit is never lost here: a commit that failed took nothing.
+        Ok(false)
+    }
+
+    fn rollback(&mut self) -> Result<(), StoreError> {
+        // SQLite takes a transaction back by itself when, for one, the disk is full.
+        if self.db.is_autocommit() {
+            return Ok(());
         }
+        self.execute("ROLLBACK", &[]).map(|_| ())
     }
-}
 
-fn commit_all(
-    db: &mut Connection,
-    steps: Vec<Step>,
-    now: u32,
-) -> Result<Vec<Result<Committed, StoreError>>, rusqlite::Error> {
-    let mut tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let mut results = Vec::with_capacity(steps.len());
-    for step in steps {
-        let savepoint = tx.savepoint()?;
-        let result = Writing { db: &savepoint, now }.step(step);
-        if result.is_ok() {
-            savepoint.commit()?;
-        } else {
-            savepoint.finish()?;
+    fn lock(&mut self, _name: &[u8]) -> Result<(), StoreError> {
+        // Whoever writes is alone.
+        Ok(())
+    }
+
+    fn for_update(&self) -> &'static str {
+        ""
+    }
+
+    fn skip_locked(&self) -> &'static str {
+        ""
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn migrate(&mut self) -> Result<(), StoreError> {
+        self.begin()?;
+        let forward = self.forward();
+        if forward.is_err() {
+            self.rollback()?;
+            return forward;
         }
-        results.push(result);
+        self.commit()
     }
-    tx.commit()?;
-    Ok(results)
 }
 
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], StoreError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| StoreError::Random)?;
-    Ok(bytes)
+fn given(values: &[Value]) -> impl Params + use<'_> {
+    params_from_iter(values)
 }
 
-const COLUMNS: &str = "id, occasion, project, purpose, record, survey, wording, number, cause, depth, due, \
-                       not_after, state, version, look_at, draft, sid, provider_status, error_code, reason, \
-                       attempts, changed";
-
-fn messages(db: &Connection, rest: &str, params: impl rusqlite::Params) -> Result<Vec<Message>, StoreError> {
-    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM message {rest}"))?;
-    let mut rows = query.query(params)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(message(row)?);
+impl rusqlite::ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Value::Null => ValueRef::Null,
+            Value::Integer(value) => ValueRef::Integer(*value),
+            Value::Text(value) => ValueRef::Text(value.as_bytes()),
+            Value::Bytes(value) => ValueRef::Blob(value),
+        }))
     }
-    Ok(found)
 }
 
-fn message(row: &SqlRow<'_>) -> Result<Message, StoreError> {
-    let text = |column: &str| row.get::<_, Option<String>>(column);
-    let purpose: Purpose = word(&row.get::<_, String>("purpose")?, "purpose")?;
-    let state = State::read(&row.get::<_, String>("state")?).ok_or(StoreError::Damaged { what: "state" })?;
-    Ok(Message {
-        id: row.get("id")?,
-        new: NewMessage {
-            occasion: row.get("occasion")?,
-            project: row.get("project")?,
-            purpose,
-            record: row.get("record")?,
-            survey: text("survey")?.map(|json| read_json(&json, "survey")).transpose()?,
-            wording: row.get("wording")?,
-            number: text("number")?.map(|phone| number(&phone)).transpose()?,
-            cause: row.get("cause")?,
-            depth: row.get("depth")?,
-            due: row.get("due")?,
-            not_after: row.get("not_after")?,
-        },
-        state,
-        version: row.get("version")?,
-        look_at: row.get("look_at")?,
-        draft: text("draft")?.map(|json| read_json(&json, "draft")).transpose()?,
-        sid: row.get("sid")?,
-        provider_status: row.get("provider_status")?,
-        error_code: row.get("error_code")?,
-        reason: text("reason")?.map(|json| read_json(&json, "reason")).transpose()?,
-        attempts: read_json(&row.get::<_, String>("attempts")?, "attempts")?,
-        changed: row.get("changed")?,
+fn value(read: ValueRef<'_>) -> Result<Value, StoreError> {
+    Ok(match read {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(value) => Value::Integer(value),
+        ValueRef::Text(value) => {
+            let text = std::str::from_utf8(value).map_err(|_| StoreError::Damaged { what: "text" })?;
+            Value::Text(text.into())
+        }
+        ValueRef::Blob(value) => Value::Bytes(value.into()),
+        ValueRef::Real(_) => return Err(StoreError::Damaged { what: "integer" }),
     })
 }
 
-fn opt_outs(db: &Connection, rest: &str, params: impl rusqlite::Params) -> Result<Vec<OptOut>, StoreError> {
-    let mut query = db.prepare_cached(&format!(
-        "SELECT number, channel, project, at, source, cause, ended FROM opt_out {rest}"
-    ))?;
-    let mut rows = query.query(params)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(OptOut {
-            number: number(&row.get::<_, String>(0)?)?,
-            channel: word(&row.get::<_, String>(1)?, "channel")?,
-            project: row.get(2)?,
-            at: row.get(3)?,
-            source: row.get(4)?,
-            cause: row.get(5)?,
-            ended: row.get(6)?,
-        });
+fn failed(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Conflict,
+        _ => StoreError::Sql(error.into()),
     }
-    Ok(found)
-}
-
-/// Where a draft goes, as the store finds it again.
-fn address(draft: &policy::contract::reviewer::Draft) -> String {
-    use policy::contract::types::Address;
-    match &draft.to {
-        Address::Phone(to) | Address::Email(to) => to.clone(),
-    }
-}
-
-fn number(text: &str) -> Result<PhoneNumber, StoreError> {
-    PhoneNumber::from_e164(text).map_err(|_| StoreError::Damaged { what: "phone number" })
-}
-
-fn word<W: Word>(text: &str, what: &'static str) -> Result<W, StoreError> {
-    W::read(text).ok_or(StoreError::Damaged { what })
-}
-
-/// Our own types always serialise; a null would be found damaged when it is read.
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| "null".into())
-}
-
-fn read_json<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|_| StoreError::Damaged { what })
 }

@@ -1,0 +1,9 @@
+
+-- The ledger is append-only: a row is never deleted, what it says is never changed, and it is sealed once.
+-- Its private part may change, for it is sealed again under a newer key and destroyed at the end of retention.
+CREATE TRIGGER ledger_is_not_deleted BEFORE DELETE ON ledger
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER ledger_is_not_changed BEFORE UPDATE OF id, at, kind, subject, public, commitment ON ledger
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER ledger_is_sealed_once BEFORE UPDATE OF seq, hash ON ledger WHEN OLD.seq IS NOT NULL
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
