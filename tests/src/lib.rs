@@ -1,6 +1,10 @@
 //! A stage for tests: the sandbox, the gateway with a real configuration, real components and a real SQLite
 //! file, on a clock that stands still. Nothing sleeps and nothing is mocked.
 
+pub mod crash;
+pub mod crowd;
+pub mod postgres;
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -8,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use consentry::{config, log};
-use gateway::store::Sqlite;
+use gateway::store::Store;
 use gateway::wording::digest;
 use gateway::{Clock, Gateway};
 use jiff::tz::TimeZone;
@@ -157,7 +161,8 @@ impl Play {
             "name = \"{}\"\ntitle = \"Northfield Sleep Study\"\n[redcap]\nurl = \"{}\"\n\
              token = {{ file = \"redcap.txt\" }}\nproject-id = \"1\"\ntime-zone = \"America/New_York\"\n[twilio]\n\
              account-sid = \"AC5a4db0c5a4db0c5a4db0c5a4db0c5a4d\"\nauth-token = {{ file = \"twilio.txt\" }}\n\
-             number = \"+16175550100\"\napi-base = \"{base}\"\nlookups-base = \"{base}\"\n{}\n[messages]\n{}\n\
+             number = \"+16175550100\"\napi-base = \"{base}\"\nlookups-base = \"{base}\"\npricing-base = \"{base}\"\n\
+             segments-per-second = 100\n{}\n[messages]\n{}\n\
              [participant]\n{}\n[protocol]\n{}\n{}\n",
             self.name,
             sandbox.redcap_url(),
@@ -245,15 +250,16 @@ impl Stage {
     ) -> Result<Stage> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
+        let database = "\"consentry.db\"";
         let daemon = format!(
-            "listen = \"127.0.0.1:0\"\npublic-url = \"{url}\"\ndatabase = \"consentry.db\"\n\
+            "listen = \"127.0.0.1:0\"\npublic-url = \"{url}\"\ndatabase = {database}\nkeys = {{ file = \"keys.txt\" }}\n\
              trigger-secret = {{ file = \"trigger.txt\" }}\nprojects = {:?}\n",
             plays.iter().map(|play| format!("{}.toml", play.name)).collect::<Vec<_>>()
         );
         std::fs::write(&config, daemon)?;
         let read = read(&config)?;
-        let store = Sqlite::open(&read.database, clock.clone())?;
-        let gateway = Arc::new(Gateway::new(read.projects, store, clock.clone(), &url));
+        let store = Store::open(&read.database, &read.keys, clock.clone())?;
+        let gateway = Arc::new(Gateway::new(read.projects, store, clock.clone(), &url)?);
         let router = gateway::webhooks::router(gateway.clone(), read.trigger_secret);
         let serving = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
@@ -283,14 +289,15 @@ impl Stage {
     }
 
     /// The log's line of a message.
-    pub fn line(&self, id: &str) -> Result<log::Line> {
-        let message = self.gateway.store.message(id)?.ok_or_else(|| anyhow!("there is no message `{id}`"))?;
-        Ok(log::line(&self.gateway.store, message, &TimeZone::UTC)?)
+    pub async fn line(&self, id: &str) -> Result<log::Line> {
+        let message =
+            self.gateway.store.message(id).await?.ok_or_else(|| anyhow!("there is no message `{id}`"))?;
+        Ok(log::line(&self.gateway.store, message, &TimeZone::UTC).await?)
     }
 
     /// The log, newest first.
-    pub fn lines(&self) -> Result<Vec<log::Line>> {
-        Ok(log::lines(&self.gateway.store, None, None, &TimeZone::UTC)?)
+    pub async fn lines(&self) -> Result<Vec<log::Line>> {
+        Ok(log::lines(&self.gateway.store, None, None, &TimeZone::UTC, 1000).await?)
     }
 
     /// A participant sends a text; the webhook has answered when this returns, and the gateway has worked.
@@ -305,16 +312,17 @@ impl Stage {
     pub async fn until(&self, id: &str, status: &str) -> Result<log::Line> {
         let reached = async {
             loop {
-                let line = self.line(id)?;
+                let line = self.line(id).await?;
                 if line.status == status {
                     return Ok(line);
                 }
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, reached)
-            .await
-            .map_err(|_| anyhow!("the message did not become {status}: {:?}", self.line(id)))?
+        match tokio::time::timeout(PATIENCE, reached).await {
+            Ok(reached) => reached,
+            Err(_) => Err(anyhow!("the message did not become {status}: {:?}", self.line(id).await)),
+        }
     }
 
     /// How many texts of ours a phone ever got.
@@ -359,6 +367,7 @@ fn write(plays: &[Play], sandbox: &Sandbox) -> Result<(PathBuf, PathBuf)> {
     std::fs::write(folder.join("redcap.txt"), "5A4DB0C5A4DB0C5A4DB0C5A4DB0C5A4D")?;
     std::fs::write(folder.join("twilio.txt"), "5a4db0c5a4db0c5a4db0c5a4db0c5a4d")?;
     std::fs::write(folder.join("trigger.txt"), "secret")?;
+    std::fs::write(folder.join("keys.txt"), gateway::vault::Keys::generate()?)?;
     for play in plays {
         std::fs::write(folder.join(format!("{}.toml", play.name)), play.toml(sandbox))?;
     }

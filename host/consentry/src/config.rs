@@ -6,15 +6,19 @@ mod project;
 mod reader;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use gateway::project::Project;
+use gateway::store::Database;
+use gateway::vault::Keys;
 use miette::Diagnostic;
 use policy::Engine;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use tracing::Level;
 
 pub use crate::problem::Problem;
+use crate::telemetry::{Format, Otlp, Telemetry};
 use reader::{File, Section};
 
 /// What the daemon is told.
@@ -22,10 +26,16 @@ use reader::{File, Section};
 pub struct Config {
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Where it tells its health and its figures, if it is to.
+    pub admin_listen: Option<SocketAddr>,
+    /// How it tells what it does.
+    pub telemetry: Telemetry,
     /// Where Twilio and REDCap reach it.
     pub public_url: String,
-    /// The database file.
-    pub database: PathBuf,
+    /// The database.
+    pub database: Database,
+    /// The institution's keys, under which the database's own are kept.
+    pub keys: Keys,
     /// The secret in the address of REDCap's Data Entry Trigger.
     pub trigger_secret: SecretString,
     /// The projects.
@@ -80,16 +90,27 @@ pub fn read(path: &Path, engine: &Arc<Engine>) -> miette::Result<Config> {
     }
     let twice = twice(&projects);
     notes.extend(shared_numbers(&projects));
-    match (daemon.listen, daemon.public_url, daemon.trigger_secret) {
+    let daemon_of = (daemon.listen, daemon.public_url, daemon.trigger_secret, daemon.database.zip(daemon.keys));
+    notes.extend(daemon.admin_listen.filter(|listen| !listen.ip().is_loopback()).map(|listen| {
+        format!("health and figures are told at {listen}, to whoever reaches that address: they name projects and policies")
+    }));
+    match daemon_of {
         _ if problems.is_empty() && !twice.is_empty() => Err(Twice { what: twice.join("; ") }.into()),
-        (Some(listen), Some(public_url), Some(trigger_secret)) if problems.is_empty() => Ok(Config {
-            listen,
-            public_url,
-            database: folder.join(daemon.database.unwrap_or_else(|| "consentry.db".into())),
-            trigger_secret,
-            projects,
-            notes,
-        }),
+        (Some(listen), Some(public_url), Some(trigger_secret), Some((database, keys)))
+            if problems.is_empty() =>
+        {
+            Ok(Config {
+                listen,
+                admin_listen: daemon.admin_listen,
+                telemetry: daemon.telemetry,
+                public_url,
+                database,
+                keys,
+                trigger_secret,
+                projects,
+                notes,
+            })
+        }
         _ => Err(ConfigError { problems }.into()),
     }
 }
@@ -158,12 +179,15 @@ pub fn project_names(path: &Path) -> miette::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Only the database's place, for commands that need nothing else.
-pub fn database(path: &Path) -> miette::Result<PathBuf> {
+/// Only the database and its keys, for commands that need nothing else.
+pub fn database(path: &Path) -> miette::Result<(Database, Keys)> {
     let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
     let file = open(path)?;
     let daemon = file.read(|top| daemon(top, &folder));
-    Ok(folder.join(daemon.database.unwrap_or_else(|| "consentry.db".into())))
+    match daemon.database.zip(daemon.keys) {
+        Some(found) => Ok(found),
+        None => Err(ConfigError { problems: file.problems() }.into()),
+    }
 }
 
 fn open(path: &Path) -> Result<File, Unreadable> {
@@ -176,8 +200,11 @@ fn open(path: &Path) -> Result<File, Unreadable> {
 
 struct Daemon {
     listen: Option<SocketAddr>,
+    admin_listen: Option<SocketAddr>,
+    telemetry: Telemetry,
     public_url: Option<String>,
-    database: Option<String>,
+    database: Option<Database>,
+    keys: Option<Keys>,
     trigger_secret: Option<SecretString>,
     projects: Vec<reader::Found<String>>,
 }
@@ -192,17 +219,9 @@ fn reread(path: &Path, found: &reader::Found<String>, error: &Unreadable) -> Vec
 
 fn daemon(top: &Section<'_>, folder: &Path) -> Daemon {
     let listen = top.required("listen", top.text("listen"), "write listen = \"127.0.0.1:8080\"");
-    let listen = listen.and_then(|found| match found.value.parse() {
-        Ok(listen) => Some(listen),
-        Err(_) => {
-            top.say(
-                found.at,
-                "`listen` takes an address and a port",
-                "such as \"127.0.0.1:8080\"".to_owned(),
-            );
-            None
-        }
-    });
+    let listen = listen.and_then(|found| address(top, "listen", found));
+    let admin_listen = top.text("admin-listen").and_then(|found| address(top, "admin-listen", found));
+    let telemetry = telemetry(top);
     let public_url = top.required(
         "public-url",
         top.text("public-url"),
@@ -217,7 +236,8 @@ fn daemon(top: &Section<'_>, folder: &Path) -> Daemon {
             None
         }
     });
-    let database = top.text("database").map(|found| found.value);
+    let database = database_of(top, folder);
+    let keys = keys(top, folder);
     let trigger_secret = secret(top, "trigger-secret", folder);
     let projects = top.required(
         "projects",
@@ -225,7 +245,75 @@ fn daemon(top: &Section<'_>, folder: &Path) -> Daemon {
         "the projects' files, such as projects = [\"sleep.toml\"]",
     );
     let projects = projects.unwrap_or_default();
-    Daemon { listen, public_url, database, trigger_secret, projects }
+    Daemon { listen, admin_listen, telemetry, public_url, database, keys, trigger_secret, projects }
+}
+
+fn address(top: &Section<'_>, key: &str, found: reader::Found<String>) -> Option<SocketAddr> {
+    let listen = found.value.parse().ok();
+    if listen.is_none() {
+        let sentence = format!("`{key}` takes an address and a port");
+        top.say(found.at, sentence, "such as \"127.0.0.1:8080\"".to_owned());
+    }
+    listen
+}
+
+fn telemetry(top: &Section<'_>) -> Telemetry {
+    let formats = [("text", Format::Text), ("json", Format::Json)];
+    let levels = [
+        ("error", Level::ERROR),
+        ("warn", Level::WARN),
+        ("info", Level::INFO),
+        ("debug", Level::DEBUG),
+        ("trace", Level::TRACE),
+    ];
+    let log = top.section("log", |log| (log.one_of("format", &formats), log.one_of("level", &levels)));
+    let (format, level) = log.unwrap_or_default();
+    let traces = top.section("traces", |traces| {
+        let help = "write otlp = \"http://127.0.0.1:4318/v1/traces\", where a collector listens";
+        let otlp = traces.required("otlp", traces.text("otlp"), help)?;
+        if !otlp.value.starts_with("http://") && !otlp.value.starts_with("https://") {
+            traces.say(otlp.at, "`otlp` takes the whole URL of a collector", help.to_owned());
+            return None;
+        }
+        Some(Otlp { endpoint: otlp.value })
+    });
+    Telemetry {
+        format: format.unwrap_or_default(),
+        level: level.unwrap_or(Level::INFO),
+        traces: traces.flatten(),
+    }
+}
+
+/// A file beside the configuration, or a PostgreSQL whose URL, with its password, is kept elsewhere.
+fn database_of(top: &Section<'_>, folder: &Path) -> Option<Database> {
+    let url = |url: &str| url.starts_with("postgres://") || url.starts_with("postgresql://");
+    if let Some(found) = top.text_if("database") {
+        if url(&found.value) {
+            return Some(Database::Postgres(SecretString::from(found.value)));
+        }
+        return Some(Database::Sqlite(folder.join(found.value)));
+    }
+    if !top.has("database") {
+        return Some(Database::Sqlite(folder.join("consentry.db")));
+    }
+    let found = secret(top, "database", folder)?;
+    if url(found.expose_secret()) {
+        return Some(Database::Postgres(found));
+    }
+    let sentence = "the database's secret is not the URL of a PostgreSQL";
+    top.say(top.place("database"), sentence, "such as \"postgres://user:password@host/name\"".to_owned());
+    None
+}
+
+fn keys(top: &Section<'_>, folder: &Path) -> Option<Keys> {
+    let text = secret(top, "keys", folder)?;
+    match Keys::read(text.expose_secret()) {
+        Ok(keys) => Some(keys),
+        Err(error) => {
+            top.say(top.place("keys"), format!("the key file cannot be used: {error}"), error.help().to_owned());
+            None
+        }
+    }
 }
 
 /// A secret is never in the configuration itself: it is read from a file, or from the environment.

@@ -3,12 +3,19 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gateway::store::{Sqlite, StoreError};
+use std::time::Duration;
+
+use gateway::store::{Store, StoreError};
 use gateway::{Clock, Gateway};
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::config::Config;
+use crate::telemetry::{self, TelemetryError};
+use crate::admin;
+
+/// What is being submitted is ended within this time, or is looked for at Twilio by the next daemon.
+const DRAIN: Duration = Duration::from_secs(45);
 
 /// A running daemon. It stops when dropped; what it was doing is in the store.
 #[derive(Debug)]
@@ -17,7 +24,10 @@ pub struct Daemon {
     pub gateway: Arc<Gateway>,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it tells its health and its figures, if it does.
+    pub admin: Option<SocketAddr>,
     serving: JoinHandle<std::io::Result<()>>,
+    telling: JoinHandle<std::io::Result<()>>,
     working: JoinHandle<()>,
 }
 
@@ -39,6 +49,9 @@ pub enum DaemonError {
     /// The database cannot be used.
     #[error("open the database")]
     Store(#[from] StoreError),
+    /// The figures cannot be kept.
+    #[error("keep figures")]
+    Figures(#[from] TelemetryError),
     /// The webhooks are not served any more.
     #[error("serve the webhooks")]
     Serving(#[source] std::io::Error),
@@ -53,43 +66,87 @@ pub enum DaemonError {
 impl Daemon {
     /// Starts it. REDCap and Twilio may be away: then it says so, and catches up.
     pub async fn start(config: Config, clock: Clock) -> Result<Daemon, DaemonError> {
-        let address = config.listen;
-        let listen = |source| DaemonError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
-        Daemon::start_on(listener, config, clock)
+        let listener = listen(config.listen).await?;
+        let admin = match config.admin_listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        Daemon::start_on(listener, admin, config, clock)
     }
 
-    /// Starts it on a port that was opened before, for those who had to know it first.
-    pub fn start_on(listener: TcpListener, config: Config, clock: Clock) -> Result<Daemon, DaemonError> {
-        let store = Sqlite::open(&config.database, clock.clone())?;
+    /// Starts it on ports that were opened before, for those who had to know them first.
+    pub fn start_on(
+        listener: TcpListener,
+        admin: Option<TcpListener>,
+        config: Config,
+        clock: Clock,
+    ) -> Result<Daemon, DaemonError> {
+        let store = Store::open(&config.database, &config.keys, clock.clone())?;
         for note in &config.notes {
             tracing::warn!("{note}");
         }
         let address = listener.local_addr().map_err(DaemonError::Address)?;
-        let gateway = Arc::new(Gateway::new(config.projects, store, clock, &config.public_url));
+        let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose().map_err(DaemonError::Address)?;
+        let gateway = Arc::new(Gateway::new(config.projects, store, clock, &config.public_url)?);
         let router = gateway::webhooks::router(gateway.clone(), config.trigger_secret);
         let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+        let telling = match admin {
+            Some(listener) => {
+                let figures = telemetry::prometheus()?;
+                let router = admin::router(gateway.clone(), figures.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        served = axum::serve(listener, router) => served,
+                        () = telemetry::upkeep(figures) => Ok(()),
+                    }
+                })
+            }
+            None => tokio::spawn(std::future::pending()),
+        };
         let working = tokio::spawn(gateway.clone().run());
-        Ok(Daemon { gateway, address, serving, working })
+        Ok(Daemon { gateway, address, admin: admin_address, serving, telling, working })
     }
 
     /// Waits until a part of it ends, which none should: then it is better to start anew than to go on
     /// answering webhooks that nobody reads.
     pub async fn ended(&mut self) -> DaemonError {
+        let served = |served: Result<std::io::Result<()>, JoinError>| match served {
+            Ok(Err(source)) => DaemonError::Serving(source),
+            Ok(Ok(())) => DaemonError::Ended,
+            Err(source) => DaemonError::Part(source),
+        };
         tokio::select! {
-            served = &mut self.serving => match served {
-                Ok(Err(source)) => DaemonError::Serving(source),
-                Ok(Ok(())) => DaemonError::Ended,
-                Err(source) => DaemonError::Part(source),
-            },
+            ended = &mut self.serving => served(ended),
+            ended = &mut self.telling => served(ended),
             worked = &mut self.working => worked.map_or_else(DaemonError::Part, |()| DaemonError::Ended),
         }
     }
+
+    /// Ends it: nothing new is begun, what was begun is ended, and what it held is given to the others. Webhooks
+    /// are taken until the end. Says whether everything was ended in time; what was not is looked for at Twilio.
+    pub async fn drain(mut self) -> Result<bool, DaemonError> {
+        self.gateway.drain();
+        let in_time = match tokio::time::timeout(DRAIN, &mut self.working).await {
+            Ok(ended) => ended.map(|()| true).map_err(DaemonError::Part)?,
+            Err(_) => {
+                // Whoever still submits must not do so under a lease that was given up.
+                self.working.abort();
+                false
+            }
+        };
+        self.gateway.leave().await?;
+        Ok(in_time)
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, DaemonError> {
+    TcpListener::bind(address).await.map_err(|source| DaemonError::Listen { address, source })
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.serving.abort();
+        self.telling.abort();
         self.working.abort();
     }
 }

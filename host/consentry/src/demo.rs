@@ -132,7 +132,7 @@ impl Demo {
             study.name,
             study::TRIGGER_SECRET
         ));
-        let daemon = Daemon::start_on(listener, read, clock).into_diagnostic()?;
+        let daemon = Daemon::start_on(listener, None, read, clock).into_diagnostic()?;
         // The page was served a moment earlier; it shows the log as soon as there is one.
         let _ = handset.set((daemon.gateway.clone(), zone.clone()));
         Ok(Demo { sandbox, daemon, config, story: study.story, zone, folder })
@@ -164,21 +164,24 @@ type Shared = (Arc<OnceCell<(Arc<Gateway>, TimeZone)>>, String, String);
 
 /// What was decided, for the panel beside the phone.
 async fn handset_log(State((handset, project, _)): State<Shared>) -> Json<Value> {
-    let entries = handset.get().and_then(|(gateway, zone)| panel(gateway, &project, zone).ok());
-    Json(Value::Array(entries.unwrap_or_default()))
+    let entries = match handset.get() {
+        Some((gateway, zone)) => panel(gateway, &project, zone).await.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    Json(Value::Array(entries))
 }
 
 /// Messages and opt-outs, the latest change first.
-fn panel(gateway: &Gateway, project: &str, zone: &TimeZone) -> Result<Vec<Value>, StoreError> {
+async fn panel(gateway: &Gateway, project: &str, zone: &TimeZone) -> Result<Vec<Value>, StoreError> {
     let store = &gateway.store;
     let model = gateway.projects.get(project).and_then(|project| project.model());
     let mut entries = Vec::new();
-    for message in store.log(Some(project), None)? {
+    for message in store.log(Some(project), None, 500).await? {
         let at = message.changed;
-        entries.push((at, entry(&log::line(store, message, zone)?, model.as_deref())));
+        entries.push((at, entry(&log::line(store, message, zone).await?, model.as_deref())));
     }
-    for opt_out in store.all_opt_outs()? {
-        for record in store.records_of(project, &opt_out.number)? {
+    for opt_out in store.all_opt_outs().await? {
+        for record in store.records_of(project, &opt_out.number).await? {
             let title = if opt_out.ended.is_some() { "Opt-out: ended" } else { "Opt-out: texts are stopped" };
             let how = match opt_out.source.as_str() {
                 "keyword" => "the participant sent a keyword such as STOP",

@@ -1,7 +1,7 @@
 //! Exports for people who have no account here. An export of opt-outs holds phone numbers: it is what the
 //! study team needs in order to honour them elsewhere.
 
-use gateway::store::{Sqlite, StoreError};
+use gateway::store::{Store, StoreError};
 use gateway::vocabulary::Word;
 use jiff::Timestamp;
 
@@ -21,13 +21,13 @@ pub enum ExportError {
 
 /// Every opt-out there ever was, as CSV with a header, oldest first. Instants are RFC 3339 in UTC; an opt-out
 /// without an end is in force.
-pub fn opt_outs(store: &Sqlite, out: impl std::io::Write) -> Result<(), ExportError> {
+pub async fn opt_outs(store: &Store, out: impl std::io::Write) -> Result<(), ExportError> {
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record(["number", "channel", "project", "opted_out_at", "source", "inbound_sid", "ended_at"])?;
     let at = |seconds: u32| {
         Timestamp::from_second(i64::from(seconds)).map(|at| at.to_string()).unwrap_or_default()
     };
-    for opt_out in store.all_opt_outs()? {
+    for opt_out in store.all_opt_outs().await? {
         let project = if opt_out.project.is_empty() { "(institution)" } else { &opt_out.project };
         csv.write_record([
             opt_out.number.expose(),

@@ -1,10 +1,17 @@
 //! The binary's parts: configuration, the daemon, what it prints, and the demonstration. It wires the other
 //! crates together and decides nothing.
 
+pub mod admin;
 pub mod config;
+pub mod costs;
 pub mod daemon;
 pub mod demo;
 pub mod export;
 pub mod language;
 pub mod log;
+pub mod operate;
+pub mod privacy;
 pub mod problem;
+pub mod purge;
+pub mod story;
+pub mod telemetry;

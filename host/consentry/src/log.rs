@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use gateway::outbox::{Message, State};
-use gateway::store::{Sqlite, StoreError};
+use gateway::store::{Store, StoreError};
 use gateway::vocabulary::Word;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -62,20 +62,26 @@ pub struct Verdict {
     pub component: String,
 }
 
-/// The log, newest first.
-pub fn lines(
-    store: &Sqlite,
+/// The log, newest first, at most so many lines.
+pub async fn lines(
+    store: &Store,
     project: Option<&str>,
     record: Option<&str>,
     zone: &TimeZone,
+    limit: u32,
 ) -> Result<Vec<Line>, StoreError> {
-    store.log(project, record)?.into_iter().map(|message| line(store, message, zone)).collect()
+    let mut lines = Vec::new();
+    for message in store.log(project, record, limit).await? {
+        lines.push(line(store, message, zone).await?);
+    }
+    Ok(lines)
 }
 
 /// One message's line.
-pub fn line(store: &Sqlite, message: Message, zone: &TimeZone) -> Result<Line, StoreError> {
+pub async fn line(store: &Store, message: Message, zone: &TimeZone) -> Result<Line, StoreError> {
     let decisions = store
-        .story(&message.id)?
+        .story(&message.id)
+        .await?
         .into_iter()
         .filter(|(kind, ..)| kind == "decision")
         .map(|(_, _, public)| verdict(&public))

@@ -1,7 +1,7 @@
 //! The floor: what holds although the compliance policy allows everything.
 
 use anyhow::Result;
-use gateway::store::Step;
+use gateway::store::{Scope, Step};
 use gateway::wording::digest;
 use sandbox::{CreateFault, RedcapFault};
 use tests::{BEN, EVE, Play, Stage, words};
@@ -14,8 +14,8 @@ fn lax() -> Play {
 }
 
 /// Where a message stands, by which rule, and why.
-fn ended(stage: &Stage, id: &str) -> Result<(String, String, String)> {
-    let line = stage.line(id)?;
+async fn ended(stage: &Stage, id: &str) -> Result<(String, String, String)> {
+    let line = stage.line(id).await?;
     Ok((line.status, line.rule.unwrap_or_default(), line.reason.unwrap_or_default()))
 }
 
@@ -23,7 +23,7 @@ fn ended(stage: &Stage, id: &str) -> Result<(String, String, String)> {
 async fn stopped(stage: &Stage, record: &str, status: &str, rule: &str, words: &str) -> Result<String> {
     let asked = stage.sandbox.twilio().creates_asked();
     let id = stage.invite("sleep", record).await?;
-    let (found, by, reason) = ended(stage, &id)?;
+    let (found, by, reason) = ended(stage, &id).await?;
     assert_eq!((found.as_str(), by.as_str()), (status, rule), "{reason}");
     assert!(reason.contains(words), "{reason}");
     assert_eq!(stage.sandbox.twilio().creates_asked(), asked, "Twilio was not asked for anything");
@@ -61,7 +61,7 @@ async fn a_number_that_opted_out_gets_nothing() -> Result<()> {
     let stage = Stage::with(&[Play { routing: hostile("routing", "contact everybody"), ..lax() }]).await?;
     stage.say(BEN, "STOP").await?;
     let id = stage.invite("sleep", "1").await?;
-    let (status, rule, reason) = ended(&stage, &id)?;
+    let (status, rule, reason) = ended(&stage, &id).await?;
     assert_eq!((status.as_str(), rule.as_str()), ("suppressed", "floor.opted-out"));
     assert!(reason.contains("PARTICIPANT OPTED OUT"), "{reason}");
     assert_eq!((stage.received(BEN), stage.sandbox.twilio().creates_asked()), (0, 0));
@@ -96,9 +96,9 @@ async fn an_approval_that_ends_while_a_message_waits_is_no_approval() -> Result<
     let stage = Stage::with(&[play]).await?;
     stage.sandbox.faults().next_creates(1, CreateFault::RateLimited);
     let id = stage.invite("sleep", "1").await?;
-    assert_eq!(ended(&stage, &id)?.0, "deferred");
+    assert_eq!(ended(&stage, &id).await?.0, "deferred");
     stage.later(2 * 3600).await?;
-    let (status, rule, reason) = ended(&stage, &id)?;
+    let (status, rule, reason) = ended(&stage, &id).await?;
     assert_eq!((status.as_str(), rule.as_str()), ("held", "floor.approval"));
     assert!(reason.contains("has expired"), "{reason}");
     assert_eq!(stage.received(BEN), 0);
@@ -130,7 +130,7 @@ async fn a_trial_account_sends_nothing() -> Result<()> {
     stage.gateway.sweep().await;
     let id = stopped(&stage, "1", "deferred", "floor.account", "trial account").await?;
     stage.later(2 * 86_400).await?;
-    assert_eq!((ended(&stage, &id)?.0.as_str(), stage.received(BEN)), ("expired", 0));
+    assert_eq!((ended(&stage, &id).await?.0.as_str(), stage.received(BEN)), ("expired", 0));
     Ok(())
 }
 
@@ -178,7 +178,7 @@ async fn a_number_gets_no_more_texts_in_a_day_than_the_ceiling() -> Result<()> {
         stage.until(&id, "delivered").await?;
     }
     let third = stage.invite("sleep", "1").await?;
-    let (status, rule, reason) = ended(&stage, &third)?;
+    let (status, rule, reason) = ended(&stage, &third).await?;
     assert_eq!((status.as_str(), rule.as_str()), ("deferred", "floor.ceiling"));
     assert!(reason.contains("2 texts in 24 hours"), "{reason}");
     for _ in 0..23 {
@@ -209,10 +209,10 @@ async fn what_was_not_out_in_time_is_never_sent() -> Result<()> {
     let stage = Stage::with(&[lax()]).await?;
     stage.sandbox.faults().redcap(Some(RedcapFault::Down));
     let id = stage.invite("sleep", "1").await?;
-    assert_eq!(ended(&stage, &id)?.0, "deferred");
+    assert_eq!(ended(&stage, &id).await?.0, "deferred");
     stage.sandbox.faults().clear();
     stage.later(86_401).await?;
-    let (status, rule, _) = ended(&stage, &id)?;
+    let (status, rule, _) = ended(&stage, &id).await?;
     assert_eq!((status.as_str(), rule.as_str()), ("expired", "floor.not-after"));
     assert_eq!(stage.received(BEN), 0);
     Ok(())
@@ -220,18 +220,18 @@ async fn what_was_not_out_in_time_is_never_sent() -> Result<()> {
 
 #[tokio::test]
 async fn the_operator_stops_one_project_or_all_and_lets_them_go_on() -> Result<()> {
-    for project in ["sleep", ""] {
+    for scope in [Scope::Project("sleep".into()), Scope::All] {
         let stage = Stage::with(&[lax()]).await?;
-        let stop = |why: Option<&str>| Step::Stop { project: project.into(), why: why.map(str::to_owned) };
-        stage.gateway.store.commit(stop(Some("the server moves"))).await?;
+        let stop = Step::Stop { scope: scope.clone(), why: "the server moves".into(), by_itself: false };
+        stage.gateway.store.commit(stop).await?;
         let id = stage.invite("sleep", "1").await?;
         stage.later(3600).await?;
-        let (status, rule, reason) = ended(&stage, &id)?;
+        let (status, rule, reason) = ended(&stage, &id).await?;
         assert_eq!((status.as_str(), rule.as_str()), ("deferred", "floor.stopped"));
         assert!(reason.contains("the server moves"), "{reason}");
         assert_eq!(stage.received(BEN), 0);
-        stage.gateway.store.commit(stop(None)).await?;
-        stage.later(60).await?;
+        stage.gateway.store.commit(Step::Resume { scope, why: "it has moved".into() }).await?;
+        stage.settle().await?;
         stage.until(&id, "delivered").await?;
     }
     Ok(())
@@ -246,7 +246,7 @@ async fn a_message_that_is_held_stays_held() -> Result<()> {
         stage.gateway.sweep().await;
         stage.settle().await?;
     }
-    assert_eq!(ended(&stage, &id)?.0, "held");
+    assert_eq!(ended(&stage, &id).await?.0, "held");
     assert_eq!(stage.received(EVE), 0);
     Ok(())
 }

@@ -3,9 +3,11 @@
 mod arrows;
 mod browser;
 mod command_line;
+mod crash;
 mod floor;
 mod hostile;
 mod inbox;
 mod language;
 mod load;
+mod operations;
 mod road;

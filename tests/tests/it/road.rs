@@ -32,13 +32,13 @@ async fn a_condition_that_becomes_true_is_one_occasion_however_often_it_is_seen(
         stage.gateway.record_changed("sleep", "1").await;
         stage.settle().await?;
     }
-    assert_eq!(stage.lines()?.len(), 5, "one occasion for each of the five records");
+    assert_eq!(stage.lines().await?.len(), 5, "one occasion for each of the five records");
     // Ana reads Spanish, and gets the project's language because there is no Spanish wording.
     assert_eq!([BEN, ANA, CLARA, EVE].map(|number| stage.received(number)), [1, 1, 0, 0]);
+    let lines = stage.lines().await?;
     let reason = |record: &str| -> Result<_> {
-        let lines = stage.lines()?;
-        let line = lines.into_iter().find(|line| line.record.as_deref() == Some(record));
-        Ok(line.map(|line| (line.status, line.reason.unwrap_or_default())))
+        let line = lines.iter().find(|line| line.record.as_deref() == Some(record));
+        Ok(line.map(|line| (line.status.clone(), line.reason.clone().unwrap_or_default())))
     };
     let (status, why) = reason("3")?.unwrap_or_default();
     assert!(status == "suppressed" && why.contains("landline"), "{status}: {why}");
@@ -55,7 +55,7 @@ async fn a_survey_or_a_field_that_redcap_has_not_is_a_task_and_not_silence() -> 
         "[[invitation]]\nid = \"diary\"\nsurvey = \"sleep_dairy\"\nwhen = \"[enroled] = '1'\"\n";
     let stage = Stage::with(&[Play { invitations: invitations.into(), ..Play::default() }]).await?;
     stage.gateway.sweep().await;
-    let told: Vec<_> = stage.gateway.store.tasks()?.into_iter().map(|task| task.sentence).collect();
+    let told: Vec<_> = stage.gateway.store.tasks().await?.into_iter().map(|task| task.sentence).collect();
     assert_eq!(told.len(), 2, "each once: {told:#?}");
     assert!(told.iter().any(|sentence| sentence.contains("`sleep_dairy`")), "{told:#?}");
     assert!(told.iter().any(|sentence| sentence.contains("`enroled`")), "{told:#?}");
@@ -74,10 +74,10 @@ async fn a_completed_survey_wakes_the_gateway_and_is_not_invited_to_again() -> R
     let outcome = stage.sandbox.redcap().complete_survey(link, &answers).await;
     assert_eq!(outcome, SurveyOutcome::Completed);
     stage.settle().await?;
-    let lines = stage.lines()?;
+    let lines = stage.lines().await?;
     assert!(lines.iter().any(|line| line.survey.as_deref() == Some("weekly_checkin")), "{lines:#?}");
     let again = stage.invite("sleep", "1").await?;
-    let second = stage.line(&again)?;
+    let second = stage.line(&again).await?;
     assert_eq!(second.status, "suppressed");
     assert!(second.reason.unwrap_or_default().contains("complete"));
     Ok(())
@@ -90,8 +90,8 @@ async fn a_condition_that_needs_what_redcap_does_not_tell_invites_nobody() -> Re
     let stage = Stage::with(&[Play { invitations: invitations.into(), ..Play::default() }]).await?;
     stage.gateway.sweep().await;
     stage.settle().await?;
-    assert_eq!(stage.lines()?.len(), 0, "a blank that is none would have invited all of them");
-    let told: Vec<_> = stage.gateway.store.tasks()?.into_iter().map(|task| task.sentence).collect();
+    assert_eq!(stage.lines().await?.len(), 0, "a blank that is none would have invited all of them");
+    let told: Vec<_> = stage.gateway.store.tasks().await?.into_iter().map(|task| task.sentence).collect();
     assert!(told.iter().any(|sentence| sentence.contains("the record's data access group")), "{told:#?}");
     Ok(())
 }
@@ -104,7 +104,7 @@ async fn a_link_to_another_survey_is_not_filled_with_this_one() -> Result<()> {
     }
     let stage = Stage::with(&[play]).await?;
     let id = stage.invite("sleep", "1").await?;
-    let line = stage.line(&id)?;
+    let line = stage.line(&id).await?;
     assert_eq!((line.status.as_str(), stage.received(BEN)), ("held", 0));
     let reason = line.reason.unwrap_or_default();
     assert!(reason.contains("there is no link for `[survey-link]`"), "{reason}");

@@ -23,6 +23,11 @@ use twilio::PhoneNumber;
 use super::reader::{Found, Section};
 use super::secret;
 
+const DAY: u32 = 86_400;
+
+/// A text without a receipt is asked after for three days, and only then deleted at Twilio.
+const KEPT_ALARM: u32 = 96;
+
 /// Reads a project; none when something that it cannot be without is wrong, which was then said.
 pub(super) fn read(
     top: &Section<'_>,
@@ -88,6 +93,8 @@ pub(super) fn read(
         account: account?,
         policies: policies?,
         ceiling: messages.ceiling,
+        facts_max_age: messages.facts_max_age,
+        retention: messages.retention,
     })
 }
 
@@ -137,6 +144,8 @@ struct Messages {
     methods: Vec<DeliveryMethod>,
     default_method: DeliveryMethod,
     ceiling: u32,
+    facts_max_age: u32,
+    retention: Option<u32>,
 }
 
 fn messages(section: &Section<'_>) -> Option<Messages> {
@@ -165,6 +174,12 @@ fn messages(section: &Section<'_>) -> Option<Messages> {
         region: or(section.text("region"), "US"),
         methods,
         ceiling: section.number("texts-per-day").map_or(6, |found| found.value),
+        facts_max_age: section
+            .within("facts-max-age-seconds", &(0..=3600), "an older consent may have been withdrawn since")
+            .unwrap_or(30),
+        retention: section
+            .within("retention-days", &(1..=36_500), "leave it out to keep what is private for ever")
+            .map(|days| days * DAY),
         default_method: default_method?,
     })
 }
@@ -189,14 +204,15 @@ fn account(section: &Section<'_>, folder: &Path, region: &str) -> Option<TwilioA
         ("toll-free", SenderKind::TollFree),
         ("short-code", SenderKind::ShortCode),
     ];
-    let kind = one_of(section, "kind", &kinds).unwrap_or(SenderKind::LongCode);
+    let kind = section.one_of("kind", &kinds).unwrap_or(SenderKind::LongCode);
     let keywords =
         [("twilio", Keywords::Twilio), ("advanced", Keywords::Advanced), ("consentry", Keywords::Consentry)];
-    let keywords = one_of(section, "keywords", &keywords).unwrap_or(Keywords::Twilio);
+    let keywords = section.one_of("keywords", &keywords).unwrap_or(Keywords::Twilio);
     let base =
         |key: &str, default: &str| section.text(key).map_or_else(|| default.to_owned(), |found| found.value);
     let api_base = base("api-base", twilio::DEFAULT_API_BASE);
     let lookups_base = base("lookups-base", twilio::DEFAULT_LOOKUPS_BASE);
+    let pricing_base = base("pricing-base", twilio::DEFAULT_PRICING_BASE);
     let attested = section.section("attested", |attested| {
         let text = |key: &str| attested.text(key).map(|found| found.value);
         (text("request-inspector-off"), text("full-account"))
@@ -210,8 +226,14 @@ fn account(section: &Section<'_>, folder: &Path, region: &str) -> Option<TwilioA
         (Some(key), Some(secret)) => (key.value, secret, true),
         _ => (sid.value.clone(), token.clone(), false),
     };
-    let client =
-        twilio::ClientConfig { api_base, lookups_base, account_sid: sid.value.clone(), user, secret };
+    let client = twilio::ClientConfig {
+        api_base,
+        lookups_base,
+        pricing_base,
+        account_sid: sid.value.clone(),
+        user,
+        secret,
+    };
     let client = match twilio::Client::new(client) {
         Ok(client) => client,
         Err(error) => {
@@ -220,7 +242,22 @@ fn account(section: &Section<'_>, folder: &Path, region: &str) -> Option<TwilioA
         }
     };
     let tokens = std::iter::once(token).chain(old).collect();
+    let pace = "to send nothing there is `consentry stop`";
+    let segments_a_second = section.within("segments-per-second", &(1..=2000), pace);
+    let calls_a_second = section.within("calls-per-second", &(1..=100), pace);
+    let at_once = section.within("requests-at-once", &(1..=1000), pace);
+    let kept_alarm = section.within("kept-alarm-hours", &(1..=8760), "hours that a record may be at Twilio");
+    let low_balance = money(section, "low-balance");
+    let keep_opt_outs = section.flag("keep-opt-outs").unwrap_or(true);
+    let parent = section.section("paid-by", |parent| payer(parent, folder, &base)).flatten();
     Some(TwilioAccount {
+        segments_a_second: segments_a_second.unwrap_or_else(|| gateway::pace::segments_a_second(kind)),
+        calls_a_second: calls_a_second.unwrap_or(1),
+        at_once: at_once.unwrap_or(8),
+        keep_opt_outs,
+        kept_alarm: kept_alarm.unwrap_or(KEPT_ALARM),
+        parent,
+        low_balance,
         client,
         verifier: twilio::Verifier::new(tokens, BTreeMap::new()),
         sid: sid.value,
@@ -231,6 +268,43 @@ fn account(section: &Section<'_>, folder: &Path, region: &str) -> Option<TwilioA
         by_key,
         full_account,
     })
+}
+
+/// The account that pays for a child account.
+fn payer(
+    section: &Section<'_>,
+    folder: &Path,
+    base: &dyn Fn(&str, &str) -> String,
+) -> Option<twilio::Client> {
+    let sid =
+        section.required("account-sid", section.text("account-sid"), "the parent account's SID, \"AC…\"");
+    let token = secret(section, "auth-token", folder);
+    let sid = sid?;
+    let client = twilio::Client::new(twilio::ClientConfig {
+        api_base: base("api-base", twilio::DEFAULT_API_BASE),
+        lookups_base: base("lookups-base", twilio::DEFAULT_LOOKUPS_BASE),
+        pricing_base: base("pricing-base", twilio::DEFAULT_PRICING_BASE),
+        account_sid: sid.value.clone(),
+        user: sid.value,
+        secret: token?,
+    });
+    match client {
+        Ok(client) => Some(client),
+        Err(error) => {
+            section.say(sid.at, format!("Twilio cannot be set up: {error}"), None);
+            None
+        }
+    }
+}
+
+/// An amount in the account's currency, in millionths.
+fn money(section: &Section<'_>, key: &str) -> Option<i64> {
+    let found = section.text(key)?;
+    let micros = twilio::micros(&found.value);
+    if micros.is_none() {
+        section.say(found.at, format!("`{key}` takes an amount"), "such as \"25.00\"".to_owned());
+    }
+    micros
 }
 
 fn participant(section: &Section<'_>) -> ParticipantFields {
@@ -246,7 +320,7 @@ fn participant(section: &Section<'_>) -> ParticipantFields {
             given: given?.value,
             withdrawn: consent.text("withdrawn-field").map(|found| found.value),
             phone: consent.text("phone-field").map(|found| found.value),
-            manner: one_of(consent, "manner", &MANNERS).unwrap_or(ConsentManner::Electronic),
+            manner: consent.one_of("manner", &MANNERS).unwrap_or(ConsentManner::Electronic),
             covers: covers.iter().filter_map(|found| word(consent, found)).collect(),
         })
     });
@@ -280,7 +354,7 @@ fn protocol(section: &Section<'_>, zone: &TimeZone) -> (Option<Protocol>, Option
         ("external-irb", ReviewBody::ExternalIrb),
         ("not-research", ReviewBody::NotResearch),
     ];
-    let reviewed_by = one_of(section, "reviewed-by", &bodies);
+    let reviewed_by = section.one_of("reviewed-by", &bodies);
     let reviewed_by =
         section.required("reviewed-by", reviewed_by, "\"local-irb\", \"external-irb\" or \"not-research\"");
     let approved = section.required("approved", date(section, "approved", zone), "the date of the approval");
@@ -299,7 +373,7 @@ fn consent(section: &Section<'_>, zone: &TimeZone, region: &str) -> Option<(Stri
     let record = section.required("record", section.text("record"), "the REDCap record");
     let given = section.required("given", date(section, "given", zone), "the date on which it was given");
     let evidence = section.required("evidence", section.text("evidence"), "where the evidence is kept");
-    let manner = one_of(section, "manner", &MANNERS);
+    let manner = section.one_of("manner", &MANNERS);
     let manner = section.required("manner", manner, "\"written\", \"verbal-documented\" or \"electronic\"");
     let covers = section.required("covers", section.texts("covers"), "the delivery methods that it covers");
     let covers = covers.unwrap_or_default().iter().filter_map(|found| word(section, found)).collect();
@@ -345,7 +419,7 @@ fn wording(section: &Section<'_>, zone: &TimeZone, notes: &mut Vec<String>) -> O
     let language = section.required("language", section.text("language"), "such as \"en\" or \"es\"");
     let text = section.required("text", section.text("text"), "the words, with REDCap's piping");
     let parts = [("message", Part::Whole), ("opt-out", Part::OptOut), ("first-message", Part::FirstMessage)];
-    let part = one_of(section, "part", &parts).unwrap_or(Part::Whole);
+    let part = section.one_of("part", &parts).unwrap_or(Part::Whole);
     let purposes: Vec<Purpose> =
         section.texts("purposes").unwrap_or_default().iter().filter_map(|f| word(section, f)).collect();
     let methods: Vec<DeliveryMethod> =
@@ -525,20 +599,6 @@ fn word<W: Word>(section: &Section<'_>, found: &Found<String>) -> Option<W> {
         );
     }
     word
-}
-
-fn one_of<T: Copy>(section: &Section<'_>, key: &str, words: &[(&str, T)]) -> Option<T> {
-    let found = section.text(key)?;
-    let value = words.iter().find(|(word, _)| *word == found.value).map(|(_, value)| *value);
-    if value.is_none() {
-        let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-        section.say(
-            found.at,
-            format!("`{}` is not known here", found.value),
-            format!("there are {}", words.join(", ")),
-        );
-    }
-    value
 }
 
 /// A date, or a date and time, on the project's clock.

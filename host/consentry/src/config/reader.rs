@@ -2,7 +2,7 @@
 //! this would stop at the first mistake.
 
 use std::cell::RefCell;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -109,6 +109,13 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A text, where something else may stand too.
+    pub(super) fn text_if(&self, key: &str) -> Option<Found<String>> {
+        let (_, value) = self.table.iter().find(|(name, _)| name.get_ref() == key)?;
+        value.get_ref().as_str()?;
+        self.text(key)
+    }
+
     /// A whole number that is not negative.
     pub(super) fn number(&self, key: &str) -> Option<Found<u32>> {
         let value = self.take(key)?;
@@ -119,6 +126,39 @@ impl<'a> Section<'a> {
                 None
             }
         }
+    }
+
+    /// Whether something is so.
+    pub(super) fn flag(&self, key: &str) -> Option<bool> {
+        let value = self.take(key)?;
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            self.expected(key, value, "true or false");
+        }
+        flag
+    }
+
+    /// A whole number in a range; the sentence says why there is one.
+    pub(super) fn within(&self, key: &str, range: &RangeInclusive<u32>, why: &str) -> Option<u32> {
+        let found = self.number(key)?;
+        if !range.contains(&found.value) {
+            let (from, to) = (range.start(), range.end());
+            self.say(found.at, format!("`{key}` takes a whole number from {from} to {to}"), why.to_owned());
+            return None;
+        }
+        Some(found.value)
+    }
+
+    /// One of some words, as what it stands for.
+    pub(super) fn one_of<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Option<T> {
+        let found = self.text(key)?;
+        let value = words.iter().find(|(word, _)| *word == found.value).map(|(_, value)| *value);
+        if value.is_none() {
+            let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            let help = format!("there are {}", words.join(", "));
+            self.say(found.at, format!("`{}` is not known here", found.value), help);
+        }
+        value
     }
 
     /// A date, or a date and time, as it is written.
@@ -162,6 +202,12 @@ impl<'a> Section<'a> {
     /// Whether a key is there.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.iter().any(|(name, _)| name.get_ref() == key)
+    }
+
+    /// Where a key's value is, or else its table.
+    pub(super) fn place(&self, key: &str) -> Range<usize> {
+        let value = self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value.span());
+        value.unwrap_or_else(|| self.at.clone())
     }
 
     /// A table.

@@ -78,7 +78,7 @@ pub(super) async fn play(demo: &Demo) -> miette::Result<ExitCode> {
     }
 
     heading("What became of everybody else");
-    for line in lines(demo)?.iter().rev().filter(|line| {
+    for line in lines(demo).await?.iter().rev().filter(|line| {
         line.purpose == "invitation"
             && line.status != "delivered"
             && line.record.as_ref() != Some(&story.record)
@@ -88,7 +88,7 @@ pub(super) async fn play(demo: &Demo) -> miette::Result<ExitCode> {
     }
 
     heading("The ledger");
-    match demo.daemon.gateway.store.verify(None).into_diagnostic()? {
+    match demo.daemon.gateway.store.verify(None).await.into_diagnostic()? {
         Ok(head) => say(&format!("  ledger verify: ok, {} rows, head {head}", head.seq)),
         Err(tampered) => return Err(miette!("the ledger does not verify: {tampered}")),
     }
@@ -156,8 +156,8 @@ fn settled(line: &Line) -> bool {
     !["planned", "due", "claimed", "submitting"].contains(&line.status.as_str())
 }
 
-fn lines(demo: &Demo) -> miette::Result<Vec<Line>> {
-    log::lines(&demo.daemon.gateway.store, None, None, &demo.zone).into_diagnostic()
+async fn lines(demo: &Demo) -> miette::Result<Vec<Line>> {
+    log::lines(&demo.daemon.gateway.store, None, None, &demo.zone, 100).await.into_diagnostic()
 }
 
 fn project(demo: &Demo) -> miette::Result<String> {
@@ -171,7 +171,7 @@ async fn wait(demo: &Demo, what: &str, wanted: impl Fn(&Line) -> bool) -> miette
     let look = async {
         loop {
             changes.borrow_and_update();
-            if let Some(line) = lines(demo)?.into_iter().find(&wanted) {
+            if let Some(line) = lines(demo).await?.into_iter().find(&wanted) {
                 return Ok(line);
             }
             let _ = tokio::time::timeout(Duration::from_millis(100), changes.changed()).await;
@@ -182,7 +182,7 @@ async fn wait(demo: &Demo, what: &str, wanted: impl Fn(&Line) -> bool) -> miette
         Err(_) => Err(miette!(
             "waited for {} seconds, and it did not come true that {what}:\n{}",
             PATIENCE.as_secs(),
-            log::text(&lines(demo)?)
+            log::text(&lines(demo).await?)
         )),
     }
 }

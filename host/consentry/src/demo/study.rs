@@ -368,11 +368,13 @@ when = \"[enrolled] = '1'\"
         std::fs::write(folder.join("redcap-token.txt"), API_TOKEN)?;
         std::fs::write(folder.join("twilio-token.txt"), AUTH_TOKEN)?;
         std::fs::write(folder.join("trigger-secret.txt"), TRIGGER_SECRET)?;
+        let keys = gateway::vault::Keys::generate().map_err(io::Error::other)?;
+        std::fs::write(folder.join("keys.txt"), keys)?;
         let project = format!("{}.toml", self.name);
         std::fs::write(folder.join(&project), self.toml(policies, sandbox))?;
         let daemon = format!(
             "listen = \"127.0.0.1:0\"\npublic-url = \"{public_url}\"\ndatabase = \"consentry.db\"\n\
-             trigger-secret = {{ file = \"trigger-secret.txt\" }}\nprojects = [\"{project}\"]\n"
+             keys = {{ file = \"keys.txt\" }}\ntrigger-secret = {{ file = \"trigger-secret.txt\" }}\nprojects = [\"{project}\"]\n"
         );
         let path = folder.join("consentry.toml");
         std::fs::write(&path, daemon)?;
@@ -386,7 +388,7 @@ when = \"[enrolled] = '1'\"
             "name = \"{name}\"\ntitle = {title}\n\n[redcap]\nurl = \"{redcap}\"\ntoken = {{ file = \"redcap-token.txt\" }}\n\
              project-id = \"1\"\ntime-zone = \"{zone}\"\n\n[twilio]\naccount-sid = \"{ACCOUNT_SID}\"\n\
              auth-token = {{ file = \"twilio-token.txt\" }}\nnumber = \"{NUMBER}\"\nkind = \"long-code\"\n\
-             keywords = \"twilio\"\napi-base = \"{base}\"\nlookups-base = \"{base}\"\n\n[twilio.attested]\n\
+             keywords = \"twilio\"\napi-base = \"{base}\"\nlookups-base = \"{base}\"\npricing-base = \"{base}\"\n\n[twilio.attested]\n\
              request-inspector-off = \"the demonstration\"\n\n[messages]\nlanguage = \"{language}\"\n\
              region = \"{region}\"\nmethods = [\"sms-link\"]\ndefault-method = \"sms-link\"\n\n[protocol]\n\
              number = \"DEMO-2026-001\"\nreviewed-by = \"local-irb\"\napproved = 2026-01-01\n\n{people}\n",
