@@ -3,8 +3,8 @@
 use crate::{Description, Occasion, Problem};
 
 pub use world::exports::consentry::policy::reviewer::{
-    Approval, Deferral, Draft, Expecting, Filling, Inbound, Intent, ProviderHandling, Scope, Stage, Stop,
-    Verdict,
+    Allowance, Approval, Deferral, Draft, Expecting, Filling, Inbound, Intent, ProviderHandling, Scope,
+    Stage, Stop, Verdict,
 };
 
 /// A compliance policy.

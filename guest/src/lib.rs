@@ -58,8 +58,8 @@ pub use bindings::consentry::policy::twilio::{LineType, PastDelivery, Sender, Se
 pub use bindings::consentry::policy::types::*;
 pub use bindings::consentry::policy::wordings::{ApprovalState, ChoiceStyle, Length, Part, Piece, Wording};
 pub use compliance::{
-    Approval, Deferral, Draft, Expecting, Filling, Inbound, Intent, ProviderHandling, Scope, Stage, Stop,
-    Verdict,
+    Allowance, Approval, Deferral, Draft, Expecting, Filling, Inbound, Intent, ProviderHandling, Scope,
+    Stage, Stop, Verdict,
 };
 pub use routing::{Plan, Route, Wait};
 pub use template::{Choice, Misread, Necessity, Question, QuestionKind, Turn, Words};

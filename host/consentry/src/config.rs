@@ -90,7 +90,8 @@ pub fn read(path: &Path, engine: &Arc<Engine>) -> miette::Result<Config> {
     }
     let twice = twice(&projects);
     notes.extend(shared_numbers(&projects));
-    let daemon_of = (daemon.listen, daemon.public_url, daemon.trigger_secret, daemon.database.zip(daemon.keys));
+    let daemon_of =
+        (daemon.listen, daemon.public_url, daemon.trigger_secret, daemon.database.zip(daemon.keys));
     notes.extend(daemon.admin_listen.filter(|listen| !listen.ip().is_loopback()).map(|listen| {
         format!("health and figures are told at {listen}, to whoever reaches that address: they name projects and policies")
     }));
@@ -310,7 +311,11 @@ fn keys(top: &Section<'_>, folder: &Path) -> Option<Keys> {
     match Keys::read(text.expose_secret()) {
         Ok(keys) => Some(keys),
         Err(error) => {
-            top.say(top.place("keys"), format!("the key file cannot be used: {error}"), error.help().to_owned());
+            top.say(
+                top.place("keys"),
+                format!("the key file cannot be used: {error}"),
+                error.help().to_owned(),
+            );
             None
         }
     }

@@ -52,7 +52,8 @@ pub async fn lines(
                 cost: BTreeMap::new(),
                 not_priced: 0,
             };
-            let (line, micros) = by_project.entry(&cost.project).or_insert_with(|| (empty(), BTreeMap::new()));
+            let (line, micros) =
+                by_project.entry(&cost.project).or_insert_with(|| (empty(), BTreeMap::new()));
             line.messages += cost.sent;
             line.segments += cost.segments;
             line.not_priced += cost.sent - cost.priced;
@@ -75,7 +76,8 @@ pub fn text(lines: &[Line]) -> String {
     }
     let mut text = String::new();
     for line in lines {
-        let cost: Vec<_> = line.cost.iter().map(|(currency, amount)| format!("{amount} {currency}")).collect();
+        let cost: Vec<_> =
+            line.cost.iter().map(|(currency, amount)| format!("{amount} {currency}")).collect();
         let cost = if cost.is_empty() { "no price yet".to_owned() } else { cost.join(" + ") };
         // A `String` takes every write.
         let _ = write!(

@@ -10,9 +10,9 @@ use gateway::{Clock, Gateway};
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle};
 
+use crate::admin;
 use crate::config::Config;
 use crate::telemetry::{self, TelemetryError};
-use crate::admin;
 
 /// What is being submitted is ended within this time, or is looked for at Twilio by the next daemon.
 const DRAIN: Duration = Duration::from_secs(45);
@@ -86,7 +86,8 @@ impl Daemon {
             tracing::warn!("{note}");
         }
         let address = listener.local_addr().map_err(DaemonError::Address)?;
-        let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose().map_err(DaemonError::Address)?;
+        let admin_address =
+            admin.as_ref().map(TcpListener::local_addr).transpose().map_err(DaemonError::Address)?;
         let gateway = Arc::new(Gateway::new(config.projects, store, clock, &config.public_url)?);
         let router = gateway::webhooks::router(gateway.clone(), config.trigger_secret);
         let serving = tokio::spawn(async move { axum::serve(listener, router).await });

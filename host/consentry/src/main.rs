@@ -82,9 +82,10 @@ async fn serve(path: &Path) -> miette::Result<ExitCode> {
     }
     tracing::info!("draining: nothing new is begun; who asks again does not wait");
     tokio::select! {
-        drained = daemon.drain() => match drained.into_diagnostic()? {
-            true => tracing::info!("drained; what waits is in the database"),
-            false => tracing::warn!("stopped while something was on its way, which is looked for at Twilio"),
+        drained = daemon.drain() => if drained.into_diagnostic()? {
+            tracing::info!("drained; what waits is in the database");
+        } else {
+            tracing::warn!("stopped while something was on its way, which is looked for at Twilio");
         },
         asked = asked_to_end() => {
             asked.into_diagnostic()?;

@@ -288,7 +288,6 @@ pub struct What {
 /// What a person found out.
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line, and one of them is given")]
 pub struct Said {
     /// It was sent
     #[arg(long)]
@@ -329,12 +328,14 @@ pub async fn run(command: Command, clock: &Clock, out: &mut dyn Write) -> miette
                 config.knows(project)?;
             }
             let store = config.open(clock)?;
-            let lines = costs::lines(&store, project.as_deref(), clock.now(), months).await.into_diagnostic()?;
+            let lines =
+                costs::lines(&store, project.as_deref(), clock.now(), months).await.into_diagnostic()?;
             if json { each(out, &lines) } else { write(out, &costs::text(&lines)) }
         }
         Command::Privacy { config, json } => {
             let projects = config.projects()?;
-            let kept = privacy::of(&projects, &config.open(clock)?, clock.seconds()).await.into_diagnostic()?;
+            let kept =
+                privacy::of(&projects, &config.open(clock)?, clock.seconds()).await.into_diagnostic()?;
             if json { each(out, &kept) } else { write(out, &privacy::text(&kept)) }
         }
         Command::OptOuts(OptOuts::Export { config, csv }) => {
@@ -363,7 +364,8 @@ pub async fn run(command: Command, clock: &Clock, out: &mut dyn Write) -> miette
             commit(&config.open(clock)?, Step::Release { id: message, why }, missing, help, out).await
         }
         Command::Settle { config, message, fate, why } => {
-            let missing = format!("there is no message `{message}` of which nobody knows whether it was sent");
+            let missing =
+                format!("there is no message `{message}` of which nobody knows whether it was sent");
             let help = "Twilio may have told meanwhile; `consentry explain` tells where it stands";
             let step = Step::FindOut { id: message, fate: fate.fate(), why };
             commit(&config.open(clock)?, step, missing, help, out).await
@@ -409,7 +411,8 @@ pub async fn run(command: Command, clock: &Clock, out: &mut dyn Write) -> miette
         Command::Restored { config, since } => {
             let (database, keys) = config.database()?;
             stopped(&database, clock)?;
-            let since = u32::try_from(since.as_second()).into_diagnostic().wrap_err("the time of the backup")?;
+            let since =
+                u32::try_from(since.as_second()).into_diagnostic().wrap_err("the time of the backup")?;
             let store = Store::open(&database, &keys, clock.clone()).into_diagnostic()?;
             store.commit(Step::Restored { since }).await.into_diagnostic()?;
             write(
@@ -521,7 +524,10 @@ async fn list_tasks(store: &Store, json: bool, out: &mut dyn Write) -> miette::R
         let at = log::at(task.at, &TimeZone::UTC);
         if json {
             let (id, kind, project, sentence) = (task.id, task.kind, task.project, task.sentence);
-            line(out, &json!({ "id": id, "when": at, "project": project, "kind": kind, "sentence": sentence }))?;
+            line(
+                out,
+                &json!({ "id": id, "when": at, "project": project, "kind": kind, "sentence": sentence }),
+            )?;
         } else {
             write(out, &format!("{}  {at}  {}  {}: {}\n", task.id, task.project, task.kind, task.sentence))?;
         }
@@ -585,11 +591,17 @@ async fn purge_project(
     Ok(if purged.not_yet == 0 && left.complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn migrate(from: &ConfigFile, to: &ConfigFile, clock: &Clock, out: &mut dyn Write) -> miette::Result<ExitCode> {
+fn migrate(
+    from: &ConfigFile,
+    to: &ConfigFile,
+    clock: &Clock,
+    out: &mut dyn Write,
+) -> miette::Result<ExitCode> {
     let (old, keys) = from.database()?;
     let (new, new_keys) = config::database(&to.config)?;
     if new_keys.newest() != keys.newest() {
-        let help = "both configurations name the same key file; rotate the keys before or after, not meanwhile";
+        let help =
+            "both configurations name the same key file; rotate the keys before or after, not meanwhile";
         return Err(miette!(help = help, "`{}` names other keys", to.config.display()));
     }
     let copied = store::copy(&old, &new, &keys, clock.seconds()).into_diagnostic()?;

@@ -91,8 +91,12 @@ fn on_purpose(project: &Project, copies: &[Count]) -> Vec<String> {
 fn beyond_us(project: &Project, calls: &[Count], notices: Option<usize>) -> Vec<String> {
     let placed = calls.iter().map(|calls| calls.count).sum::<u64>();
     let inspector = match &project.account.request_inspector_off {
-        Some(by) => format!("that Request Inspector is off, so that they hold no contents, was attested by: {by}"),
-        None => "nobody has attested that Request Inspector is off; nothing is sent until somebody does".into(),
+        Some(by) => {
+            format!("that Request Inspector is off, so that they hold no contents, was attested by: {by}")
+        }
+        None => {
+            "nobody has attested that Request Inspector is off; nothing is sent until somebody does".into()
+        }
     };
     let notices = match notices {
         Some(count) => format!("it has noted {count} for this account"),

@@ -11,7 +11,9 @@ use gateway::project::Project;
 use gateway::store::{Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use twilio::{Deleted, Direction, Keyword, ListCalls, ListMessages, PhoneNumber, RequestError, default_keyword};
+use twilio::{
+    Deleted, Direction, Keyword, ListCalls, ListMessages, PhoneNumber, RequestError, default_keyword,
+};
 
 /// What came in so shortly before the last listing may not have been in it.
 const MARGIN: SignedDuration = SignedDuration::from_hours(1);
@@ -131,9 +133,10 @@ pub async fn look(project: &Project, store: &Store, before: Timestamp) -> Result
 pub async fn purge(project: &Project, left: &Left) -> Result<Purged, PurgeError> {
     let mut purged = Purged::default();
     for record in &left.records {
-        let deleted = match record.is_call {
-            true => delete_call(project, record).await,
-            false => delete_text(project, record).await,
+        let deleted = if record.is_call {
+            delete_call(project, record).await
+        } else {
+            delete_text(project, record).await
         };
         match deleted {
             Ok(Deleted::Gone | Deleted::AlreadyGone) => purged.gone += 1,
@@ -153,7 +156,10 @@ pub fn text(left: &Left) -> String {
         (left.calls, "calls"),
         (left.kept, "texts that say STOP or START, which the project keeps there"),
         (left.not_meant, "records that are Consentry's own or too young, which are left alone"),
-        (left.in_doubt, "records of numbers with a message in doubt, which are left alone until it is settled"),
+        (
+            left.in_doubt,
+            "records of numbers with a message in doubt, which are left alone until it is settled",
+        ),
     ] {
         // A `String` takes every write.
         let _ = writeln!(text, "{count:>9}  {what}");

@@ -107,7 +107,10 @@ async fn stands(store: &Store, message: &Message, zone: &TimeZone) -> Result<Vec
         said.push(format!("Twilio's error {code}: {}", in_words(code)));
     }
     if let Some(attempts) = Some(message.attempts.len()).filter(|attempts| *attempts > 0) {
-        said.push(format!("It definitely failed {attempts} time{} before.", if attempts == 1 { "" } else { "s" }));
+        said.push(format!(
+            "It definitely failed {attempts} time{} before.",
+            if attempts == 1 { "" } else { "s" }
+        ));
     }
     said.extend(next(message, zone));
     said.extend(cost(message));
@@ -131,13 +134,16 @@ fn next(message: &Message, zone: &TimeZone) -> Option<String> {
         return Some(format!("Nothing more is expected of it since {}.{person}", at(ended, zone)));
     }
     let look_at = at(message.look_at, zone);
-    let end = message.new.not_after.map(|end| format!(", and not after {}", at(end, zone))).unwrap_or_default();
+    let end =
+        message.new.not_after.map(|end| format!(", and not after {}", at(end, zone))).unwrap_or_default();
     match message.state {
         State::Planned | State::Deferred => Some(format!("It is decided at {look_at}{end}.")),
         State::Due => Some(format!("It is sent from {look_at} on{end}.")),
         State::Claimed => Some("A sender has it, and reviews it once more.".into()),
         State::Held => Some("A person must look; then `consentry release` decides it again.".into()),
-        State::Submitting => Some(format!("If Twilio's answer is not here by {look_at}, it is taken for unknown.")),
+        State::Submitting => {
+            Some(format!("If Twilio's answer is not here by {look_at}, it is taken for unknown."))
+        }
         State::Accepted | State::Sent => {
             Some(format!("If Twilio reports nothing, it is asked at {look_at} what became of it."))
         }
@@ -167,11 +173,13 @@ fn sentence(kind: &str, facts: &Value, zone: &TimeZone) -> String {
     match kind {
         "occasion" => {
             let record = facts["record"].as_str().map(|record| format!(" about record {record}"));
-            let due = facts["due"].as_u64().and_then(|due| u32::try_from(due).ok()).map_or_else(String::new, |due| {
-                format!(", due {}", at(due, zone))
-            });
+            let due = facts["due"]
+                .as_u64()
+                .and_then(|due| u32::try_from(due).ok())
+                .map_or_else(String::new, |due| format!(", due {}", at(due, zone)));
             let purpose = a(text("purpose"));
-            let cause = facts["cause"].as_str().map(|cause| format!(", because of {cause}")).unwrap_or_default();
+            let cause =
+                facts["cause"].as_str().map(|cause| format!(", because of {cause}")).unwrap_or_default();
             format!("there was a reason for {purpose}{}{due}{cause}", record.unwrap_or_default())
         }
         "decision" => decision(facts),
@@ -180,7 +188,9 @@ fn sentence(kind: &str, facts: &Value, zone: &TimeZone) -> String {
             let again = facts["again"].as_u64().and_then(|again| u32::try_from(again).ok());
             match (facts["reason"]["rule"].as_str(), again) {
                 (Some("released"), _) => format!("a person released it{}", because(facts)),
-                (_, Some(again)) => format!("it waits, and is decided again at {}{}", at(again, zone), because(facts)),
+                (_, Some(again)) => {
+                    format!("it waits, and is decided again at {}{}", at(again, zone), because(facts))
+                }
                 (_, None) => format!("it is decided again{}", because(facts)),
             }
         }
@@ -195,7 +205,9 @@ fn sentence(kind: &str, facts: &Value, zone: &TimeZone) -> String {
             format!("it counts as {kind}{}", because(facts))
         }
         "refused" => format!("what a policy asked for is not done: {}", text("sentence")),
-        "submitting" => "the request to Twilio was about to leave, and this was on the disk before its first byte".into(),
+        "submitting" => {
+            "the request to Twilio was about to leave, and this was on the disk before its first byte".into()
+        }
         "accepted" => format!("Twilio took it, as {} ({})", text("sid"), status()),
         "status" => match facts["code"].as_u64().and_then(|code| u32::try_from(code).ok()) {
             Some(code) => format!("Twilio reported {} with error {code}: {}", status(), in_words(code)),
@@ -262,8 +274,11 @@ fn decision(facts: &Value) -> String {
 fn evidence(facts: &Value, zone: &TimeZone) -> String {
     let evidence = &facts["evidence"];
     let list = |key: &str| evidence[key].as_array().cloned().unwrap_or_default();
-    let approvals: Vec<_> =
-        list("approvals").iter().filter_map(|one| one["wording"].as_str()).map(|id| format!("`{id}`")).collect();
+    let approvals: Vec<_> = list("approvals")
+        .iter()
+        .filter_map(|one| one["wording"].as_str())
+        .map(|id| format!("`{id}`"))
+        .collect();
     let mut said = String::new();
     if !approvals.is_empty() {
         let _ = write!(said, ", in the approved words of {}", approvals.join(" and "));

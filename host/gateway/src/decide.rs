@@ -184,7 +184,7 @@ fn summary(reply: &Reply) -> (&'static str, Vec<&Finding>) {
         Reply::Route(Route::Skip(finding)) => ("skip", vec![finding]),
         Reply::Words(Ok(_)) => ("words", vec![]),
         Reply::Words(Err(finding)) => ("no words", vec![finding]),
-        Reply::Verdict(Verdict::Allow(findings)) => ("allow", findings.iter().collect()),
+        Reply::Verdict(Verdict::Allow(allowance)) => ("allow", allowance.because.iter().collect()),
         Reply::Verdict(Verdict::Defer(deferral)) => ("defer", deferral.because.iter().collect()),
         Reply::Verdict(Verdict::Hold(findings)) => ("hold", findings.iter().collect()),
         Reply::Verdict(Verdict::Deny(findings)) => ("deny", findings.iter().collect()),

@@ -16,6 +16,7 @@ use redcap::Record;
 use redcap::client::ExportRecords;
 use serde_json::json;
 use tokio::sync::{Mutex, watch};
+use tracing::Instrument;
 use twilio::PhoneNumber;
 
 use crate::account::Look;
@@ -298,7 +299,10 @@ impl Gateway {
             self.work[&project.name].records.lock().await.insert(None);
             self.wake_deciding(&project.name);
             if let Err(error) = self.warn_of_kept(project).await {
-                tracing::warn!(error = chain(&error), "what Twilio keeps could not be looked at; it is looked at again");
+                tracing::warn!(
+                    error = chain(&error),
+                    "what Twilio keeps could not be looked at; it is looked at again"
+                );
             }
             if let Err(error) = self.destroy(project).await {
                 tracing::warn!(
@@ -419,7 +423,10 @@ impl Gateway {
         let mut done = self.read_records(project).await?;
         let undecided = self.store.undecided(name, self.clock.seconds(), IN_A_ROW).await?;
         done += undecided.len();
-        let decisions = undecided.into_iter().map(|message| self.decide(message));
+        let decisions = undecided.into_iter().map(|message| {
+            let span = tracing::info_span!("decide", project = name, message = message.id);
+            self.decide(message).instrument(span)
+        });
         for decided in futures_util::future::join_all(decisions).await {
             decided?;
         }

@@ -203,7 +203,10 @@ mod tests {
         assert_eq!(missing(|facts| facts.projects[0].model = false), ["redcap"]);
         assert_eq!(missing(|facts| facts.projects[0].swept = None), ["inbound"]);
         assert_eq!(missing(|facts| facts.projects[0].swept = Some(NOW - INBOUND_AGE - 1)), ["inbound"]);
-        assert_eq!(missing(|facts| facts.projects[0].account = Account::Bad("it is empty".into())), ["account"]);
+        assert_eq!(
+            missing(|facts| facts.projects[0].account = Account::Bad("it is empty".into())),
+            ["account"]
+        );
         assert_eq!(missing(|facts| facts.projects[0].account = Account::Unknown("away".into())), ["account"]);
     }
 

@@ -11,8 +11,8 @@ use twilio::{
 };
 
 use crate::failpoint::{Point, pass};
-use crate::metrics;
 use crate::gateway::{Gateway, SWEEP};
+use crate::metrics;
 use crate::outbox::Reason;
 use crate::project::{Keywords, Project};
 use crate::store::{Committed, ProviderStatus, Received, Report, Step, StoreError};

@@ -16,6 +16,8 @@ pub(crate) struct Reviewed {
     pub(crate) state: State,
     pub(crate) look_at: u32,
     pub(crate) reason: Option<Reason>,
+    /// By when it must have arrived, if the policy says so.
+    pub(crate) arrive_by: Option<u32>,
     pub(crate) asked: Option<Asked>,
 }
 
@@ -46,6 +48,7 @@ impl Gateway {
                 state,
                 look_at: look_at.unwrap_or(known.now),
                 reason: Some(reason),
+                arrive_by: None,
                 asked: None,
             };
         }
@@ -60,7 +63,11 @@ impl Gateway {
             }
             Err(reason) => (State::Held, known.now, Some(reason.clone())),
         };
-        Reviewed { state: next, look_at, reason, asked: Some(asked) }
+        let arrive_by = match &asked.reply {
+            Ok(Reply::Verdict(Verdict::Allow(allowance))) => allowance.arrive_by,
+            _ => None,
+        };
+        Reviewed { state: next, look_at, reason, arrive_by, asked: Some(asked) }
     }
 }
 

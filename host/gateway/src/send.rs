@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use policy::contract::reviewer::{Draft, Stage};
 use policy::contract::types::{Address, Attempt, Channel, DeliveryMethod, Failure};
+use tracing::Instrument;
 use twilio::{ApiError, Class, CreateCall, CreateError, CreateMessage, MessageBody, PhoneNumber, Sender};
 
 use crate::facts::Known;
@@ -33,6 +34,9 @@ const ATTEMPTS: usize = 5;
 /// Twilio keeps a text in its queue for at most this long, in seconds.
 const VALIDITY_MAX: u32 = 36_000;
 
+/// Seconds that a text takes from Twilio to a phone, at most as a rule.
+const ON_THE_WAY: u32 = 30;
+
 /// What comes in at Twilio must have been taken in up to so many seconds ago before anything is sent.
 pub(crate) const INBOUND_AGE: u32 = 900;
 
@@ -54,7 +58,8 @@ impl Gateway {
             count += messages.len();
             for message in messages {
                 let lease = lease.clone();
-                under_way.push(async move { self.send(project, message, &lease).await });
+                let span = tracing::info_span!("send", project = project.name, message = message.id);
+                under_way.push(async move { self.send(project, message, &lease).await }.instrument(span));
             }
             match under_way.next().await {
                 Some(sent) => sent?,
@@ -149,6 +154,13 @@ impl Gateway {
             self.store.commit(Step::Decide(Box::new(step))).await?;
             return Ok(());
         }
+        let Some(validity) = validity(now, message.new.not_after, reviewed.arrive_by) else {
+            let why = Reason::new("send.window", "its time would be over before it could arrive");
+            let step =
+                again(State::Deferred, reviewed.arrive_by.unwrap_or(now).max(now + 60), Some(why), decisions);
+            self.store.commit(Step::Decide(Box::new(step))).await?;
+            return Ok(());
+        };
         let submit = Step::Submit {
             id: message.id.clone(),
             version: message.version,
@@ -168,7 +180,7 @@ impl Gateway {
         }
         metrics::leaves(Duration::from_secs(self.clock.seconds().saturating_sub(message.new.due).into()));
         pass(Point::BeforeBytes);
-        let outcome = self.submit(&message, &draft, &known).await;
+        let outcome = self.submit(&message, &draft, &known, validity).await;
         pass(Point::BeforeSettle);
         self.settle_outcome(project, &message, outcome).await;
         pass(Point::AfterSettle);
@@ -205,7 +217,7 @@ impl Gateway {
         may
     }
 
-    async fn submit(&self, message: &Message, draft: &Draft, known: &Known) -> Outcome {
+    async fn submit(&self, message: &Message, draft: &Draft, known: &Known, validity: u32) -> Outcome {
         let now = self.clock.seconds();
         let Some(to) = number_of(draft) else {
             let why =
@@ -233,10 +245,7 @@ impl Gateway {
                     body: MessageBody::new(draft.body.clone()),
                     status_callback,
                     // A text that cannot be out in time is not to arrive late either.
-                    validity_period: message
-                        .new
-                        .not_after
-                        .map(|end| end.saturating_sub(now).clamp(1, VALIDITY_MAX)),
+                    validity_period: Some(validity),
                     smart_encoded: false,
                 };
                 let created = metrics::asking("create-message", account.client.create_message(&create)).await;
@@ -280,6 +289,14 @@ fn how<T>(created: &Result<T, CreateError>) -> Sent {
         Err(CreateError::Unknown { .. }) => Sent::Unknown,
         Err(CreateError::Refused(_)) => Sent::Refused,
     }
+}
+
+/// Seconds for which Twilio may keep a text in its queue: until the occasion is over, and until the hours end
+/// at which it may arrive, less what the way takes. None when there is no time left.
+fn validity(now: u32, not_after: Option<u32>, arrive_by: Option<u32>) -> Option<u32> {
+    let occasion = not_after.map_or(VALIDITY_MAX, |end| end.saturating_sub(now).max(1));
+    let hours = arrive_by.map_or(VALIDITY_MAX, |end| end.saturating_sub(now).saturating_sub(ON_THE_WAY));
+    (hours > 0).then(|| occasion.min(hours).min(VALIDITY_MAX))
 }
 
 /// The number that a draft goes to. A call that went out as a text would pass by the opt-outs of texts, and a
@@ -403,6 +420,15 @@ mod tests {
             fillings: vec![],
             links: vec![],
         }
+    }
+
+    #[test]
+    fn a_text_is_not_kept_beyond_the_hours_at_which_it_may_arrive() {
+        assert_eq!(validity(1000, None, None), Some(36_000));
+        assert_eq!(validity(1000, Some(1500), None), Some(500));
+        assert_eq!(validity(1000, Some(90_000), Some(4630)), Some(3600));
+        assert_eq!(validity(1000, None, Some(1030)), None, "it could only arrive at night");
+        assert_eq!(validity(1000, Some(1000), Some(2000)), Some(1), "the last second");
     }
 
     #[test]

@@ -331,7 +331,8 @@ fn transaction(
     db.begin()?;
     let mut writing = Writing::new(db, vault, now);
     let held = writing.hold_recipients(steps);
-    let results: Result<Vec<_>, _> = held.and_then(|()| steps.iter().map(|step| writing.step(step)).collect());
+    let results: Result<Vec<_>, _> =
+        held.and_then(|()| steps.iter().map(|step| writing.step(step)).collect());
     let written = results.and_then(|results| {
         pass(Point::BeforeLedger);
         writing.append_to_ledger()?;
@@ -952,7 +953,9 @@ mod tests {
         ] {
             assert_eq!(Scope::read(&scope.word()), Some(scope));
         }
-        for wrong in ["restored", "projects/sleep", "project/", "recipient/0", "recipient/zz/sms", "recipient/00/fax"] {
+        for wrong in
+            ["restored", "projects/sleep", "project/", "recipient/0", "recipient/zz/sms", "recipient/00/fax"]
+        {
             assert_eq!(Scope::read(wrong), None, "{wrong}");
         }
     }

@@ -506,9 +506,8 @@ fn findings(reply: &Reply) -> Vec<&Finding> {
         Reply::Route(router::Route::Skip(finding)) | Reply::Words(Err(finding)) => vec![finding],
         Reply::Words(Ok(_)) => Vec::new(),
         Reply::Verdict(verdict) => match verdict {
-            reviewer::Verdict::Allow(list)
-            | reviewer::Verdict::Hold(list)
-            | reviewer::Verdict::Deny(list) => list.iter().collect(),
+            reviewer::Verdict::Hold(list) | reviewer::Verdict::Deny(list) => list.iter().collect(),
+            reviewer::Verdict::Allow(allowance) => allowance.because.iter().collect(),
             reviewer::Verdict::Defer(deferral) => deferral.because.iter().collect(),
         },
         Reply::Intent(intent) => match intent {

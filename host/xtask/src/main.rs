@@ -42,6 +42,24 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Kill daemons under load, again and again, and judge by what each phone received
+    Crash {
+        /// Passed on, for example --kills 200
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Measure how many messages a second are delivered, and how soon after they are due
+    BenchDelivery {
+        /// Passed on, for example --messages 2000
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Keep a daemon busy and watch its memory; with --privacy, show what is left at Twilio
+    Soak {
+        /// Passed on, for example --messages 20000 --minutes 1
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Measure reading and evaluating the conditions and formulas of a project
     BenchRedcap {
         /// Passed on: a project XML file
@@ -65,17 +83,23 @@ fn main() -> Result<()> {
             run(Command::new(program).current_dir(here).arg("demo").args(arguments))
         }
         Task::Verify => verify(),
-        Task::BenchPolicy { arguments } => {
-            policies()?;
-            programs()?;
-            run(Command::new(target().join("debug/bench-policy")).args(arguments))
-        }
+        Task::BenchPolicy { arguments } => measured("bench-policy", &arguments),
+        Task::Crash { arguments } => measured("crash", &arguments),
+        Task::BenchDelivery { arguments } => measured("bench-delivery", &arguments),
+        Task::Soak { arguments } => measured("soak", &arguments),
         Task::BenchRedcap { arguments } => {
             programs()?;
             let program = workspace.join(target()).join("debug/bench-redcap");
             run(Command::new(program).current_dir(here).args(arguments))
         }
     }
+}
+
+/// Runs a program of the tests' that needs the policies and the daemon.
+fn measured(program: &str, arguments: &[OsString]) -> Result<()> {
+    policies()?;
+    programs()?;
+    run(Command::new(target().join("debug").join(program)).args(arguments))
 }
 
 /// Everything that must hold before a change lands.

@@ -1,7 +1,7 @@
 //! What the rules say of a draft, and the verdict that follows.
 
 use consentry_guest::rule::Rule;
-use consentry_guest::{Deferral, Finding, Instant, Verdict};
+use consentry_guest::{Allowance, Deferral, Finding, Instant, Verdict};
 
 /// What the rules say of a draft, the strictest first.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -10,6 +10,7 @@ pub struct Opinions {
     held: Vec<Finding>,
     deferred: Vec<(Instant, &'static Rule, Finding)>,
     allowed: Vec<Finding>,
+    arrive_by: Option<Instant>,
 }
 
 impl Opinions {
@@ -31,6 +32,11 @@ impl Opinions {
     /// Something that speaks for the message.
     pub fn allow(&mut self, finding: Finding) {
         self.allowed.push(finding);
+    }
+
+    /// The message must have arrived by then.
+    pub fn arrive_by(&mut self, end: Instant) {
+        self.arrive_by = Some(self.arrive_by.map_or(end, |before| before.min(end)));
     }
 
     /// Whether nothing can save the message any more.
@@ -60,7 +66,7 @@ impl Opinions {
                 let because = self.deferred.into_iter().map(|it| it.2).collect();
                 Verdict::Defer(Deferral { until, because })
             }
-            None => Verdict::Allow(self.allowed),
+            None => Verdict::Allow(Allowance { arrive_by: self.arrive_by, because: self.allowed }),
         }
     }
 }
@@ -87,7 +93,7 @@ mod tests {
             }
         }
         match opinions.verdict(not_after) {
-            Verdict::Allow(findings) => format!("allow {}", findings.len()),
+            Verdict::Allow(allowance) => format!("allow {}", allowance.because.len()),
             Verdict::Defer(deferral) => format!("defer {} {}", deferral.until, deferral.because.len()),
             Verdict::Hold(findings) => format!("hold {}", findings.len()),
             Verdict::Deny(findings) => format!("deny {}", findings.len()),

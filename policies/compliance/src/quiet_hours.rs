@@ -30,6 +30,7 @@ pub const NO_WINDOW: Rule = Rule {
 
 const DAY: u32 = 24 * 60 * 60;
 const QUARTER: u32 = 15 * 60;
+const MIDNIGHT: u16 = 24 * 60;
 
 /// A part of the day, in minutes since midnight; the end is outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,10 @@ pub fn review(occasion: &Occasion, draft: &Draft, opinions: &mut Opinions) {
     match opening(occasion.now, zones, hours) {
         Ok(Some(opening)) if opening == occasion.now => {
             opinions.allow(RULE.finding("it is daytime for the participant", "participant.time-zones"));
+            // A text that is taken in time can still arrive late, so its end goes with it.
+            if let Ok(end) = closing(occasion.now, zones, hours) {
+                opinions.arrive_by(end);
+            }
         }
         Ok(Some(opening)) => {
             let sentence = "it is outside the hours at which the participant may be contacted";
@@ -99,9 +104,28 @@ pub fn opening(now: Instant, zones: &[String], hours: Hours) -> Result<Option<In
     }
 }
 
+/// The earliest instant after `now`, at which all zones are inside the hours, at which one of them no longer
+/// is.
+pub fn closing(now: Instant, zones: &[String], hours: Hours) -> Result<Instant, TimeError> {
+    let mut end = Instant::MAX;
+    for zone in zones {
+        let (civil, _) = time::local(now, zone)?;
+        let last = if hours.until < MIDNIGHT { clock(civil, hours.until) } else { clock(tomorrow(civil), 0) };
+        // An hour that occurs twice may lead back; the quarter is early, and never late.
+        let at = time::at(last, zone)?;
+        end = end.min(if at > now { at } else { now.saturating_add(QUARTER) });
+    }
+    Ok(end)
+}
+
 fn start(day: Civil, hours: Hours) -> Civil {
+    clock(day, hours.from)
+}
+
+/// A day at a minute since its midnight.
+fn clock(day: Civil, minutes: u16) -> Civil {
     #[expect(clippy::cast_possible_truncation, reason = "hours and minutes of a day are below 60")]
-    let (hour, minute) = ((hours.from / 60) as u8, (hours.from % 60) as u8);
+    let (hour, minute) = ((minutes / 60) as u8, (minutes % 60) as u8);
     Civil { hour, minute, second: 0, ..day }
 }
 
@@ -163,6 +187,22 @@ mod tests {
             ("2026-06-10T14:00:00Z", &["America/Phoenix"], Some("2026-06-10T15:00:00Z")),
         ] {
             assert_eq!(opens(now, zones, DAYTIME).as_deref(), expected, "{now} {zones:?}");
+        }
+    }
+
+    #[test]
+    fn the_window_closes_where_it_closes_first() {
+        for (now, zones, hours, expected) in [
+            ("2026-06-10T16:00:00Z", &[NEW_YORK][..], DAYTIME, "2026-06-11T01:00:00Z"),
+            ("2026-06-11T00:59:59Z", &[NEW_YORK], DAYTIME, "2026-06-11T01:00:00Z"),
+            ("2026-06-10T16:00:00Z", &[NEW_YORK, "America/Los_Angeles"], DAYTIME, "2026-06-11T01:00:00Z"),
+            // The whole day, until its midnight; and the day on which the clocks change.
+            ("2026-12-31T20:00:00Z", &[NEW_YORK], Hours { from: 0, until: 1440 }, "2027-01-01T05:00:00Z"),
+            ("2026-11-01T05:30:00Z", &[NEW_YORK], Hours { from: 0, until: 9 * 60 }, "2026-11-01T14:00:00Z"),
+        ] {
+            let zones: Vec<String> = zones.iter().map(|it| (*it).to_owned()).collect();
+            let end = host::answering(&Answers::default(), || closing(instant(now), &zones, hours)).unwrap();
+            assert_eq!(end, instant(expected), "{now} {zones:?}");
         }
     }
 

@@ -197,7 +197,7 @@ pub(crate) fn verdict_from(
 
 fn told(now: Instant, verdict: Verdict) -> String {
     let (word, findings) = match verdict {
-        Verdict::Allow(findings) => ("allow".to_owned(), findings),
+        Verdict::Allow(it) => ("allow".to_owned(), it.because),
         Verdict::Defer(it) => (format!("defer {}", it.until - now), it.because),
         Verdict::Hold(findings) => ("hold".to_owned(), findings),
         Verdict::Deny(findings) => ("deny".to_owned(), findings),

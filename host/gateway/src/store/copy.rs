@@ -144,12 +144,7 @@ fn columns(db: &mut dyn Sql, table: &str) -> Result<Vec<String>, StoreError> {
 }
 
 /// Writes the rows that wait, in one statement.
-fn put(
-    to: &mut dyn Sql,
-    table: &str,
-    columns: &[String],
-    waiting: &mut Vec<Row>,
-) -> Result<(), StoreError> {
+fn put(to: &mut dyn Sql, table: &str, columns: &[String], waiting: &mut Vec<Row>) -> Result<(), StoreError> {
     if waiting.is_empty() {
         return Ok(());
     }

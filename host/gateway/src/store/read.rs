@@ -178,6 +178,19 @@ impl Store {
         .await
     }
 
+    /// How many daemons hold a lease for themselves.
+    pub(crate) async fn daemons(&self, now: u32) -> Result<usize, StoreError> {
+        self.ask(move |reading| {
+            let count: u32 = scalar(
+                reading.db,
+                "SELECT COUNT(*) FROM lease WHERE name LIKE 'daemon/%' AND until > ?1",
+                values![now],
+            )?;
+            Ok(usize::try_from(count).unwrap_or(1))
+        })
+        .await
+    }
+
     /// Up to which instant the inbound messages of a project were taken in, in seconds.
     pub async fn swept(&self, project: &str) -> Result<Option<u32>, StoreError> {
         let project = project.to_owned();
@@ -488,7 +501,8 @@ impl Store {
                 let rows = reading.db.query(
                     "SELECT project, COUNT(price), COUNT(*), CAST(COALESCE(SUM(segments), 0) AS BIGINT), \
                      CAST(COALESCE(SUM(price), 0) AS BIGINT), currency FROM message \
-                     WHERE submitted >= ?1 AND submitted < ?2 GROUP BY project, currency ORDER BY project",
+                     WHERE submitted >= ?1 AND submitted < ?2 GROUP BY project, currency \
+                     ORDER BY project, COALESCE(currency, '')",
                     values![from, to],
                 )?;
                 for row in rows {

@@ -541,24 +541,25 @@ impl<'a> Writing<'a> {
     fn report(&mut self, report: &Report) -> Result<Committed, StoreError> {
         let by_sid: Option<String> =
             self.first("SELECT id FROM message WHERE sid = ?1", values![report.sid.as_str()])?;
-        let known: Option<Option<String>> = one(
-            self.db,
-            "SELECT message FROM copy WHERE sid = ?1 AND project = ?2",
-            values![report.sid.as_str(), report.project.as_str()],
-        )?
-        .map(|row| row.get(0))
-        .transpose()?;
         // The id in the callback's URL finds a message whose answer we never saw.
-        let Some(id) = by_sid.clone().or_else(|| report.id.clone()) else { return Ok(Committed::Stale) };
+        let Some(id) = by_sid.or_else(|| report.id.clone()) else { return Ok(Committed::Stale) };
         let Some(message) = self.held_message(&id)? else { return Ok(Committed::Stale) };
         // A project's token vouches for that project's messages only.
         if message.new.project != report.project {
             return Ok(Committed::Stale);
         }
-        if by_sid.is_none() {
+        // What is known of the SID is asked only now: another daemon may just have written the answer.
+        if message.sid.as_ref() != Some(&report.sid) {
+            let known: Option<String> =
+                self.first("SELECT sid FROM copy WHERE sid = ?1", values![report.sid.as_str()])?;
             if known.is_some() {
-                // It is about an attempt that ended, and was told before.
-                return Ok(Committed::Stale);
+                // It is about an attempt that ended, and was told before. But carriers report the parts of a
+                // text one by one: what arrived after all is not sent again.
+                let arrived = report.status.state() == State::Delivered;
+                if !arrived || message.ended.is_some() || message.state.may_have_reached() {
+                    return Ok(Committed::Stale);
+                }
+                return self.contradicted(&message, &report.sid, &report.status);
             }
             if message.sid.is_some() || !message.state.may_have_reached() {
                 self.keep_copy(&report.sid, copy_kind(&message), &message)?;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use consentry_guest::host::{log, redcap, settings};
 use consentry_guest::{
-    Deferral, Description, Draft, Finding, Inbound, Intent, Occasion, Rule, Scope, Setting, SettingKind,
+    Allowance, Deferral, Description, Draft, Finding, Inbound, Intent, Occasion, Rule, Scope, Setting, SettingKind,
     Stage, Stop, Verdict, compliance,
 };
 
@@ -62,7 +62,7 @@ impl compliance::Policy for Hostile {
                 Verdict::Hold(vec![finding(format!("this is decision {} of this instance", count()))])
             }
             "occasion" => Verdict::Hold(vec![finding(occasion.id)]),
-            _ => Verdict::Allow(vec![]),
+            _ => Verdict::Allow(Allowance { arrive_by: None, because: vec![] }),
         }
     }
 
