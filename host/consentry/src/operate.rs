@@ -82,6 +82,16 @@ pub enum Command {
         #[arg(long)]
         why: String,
     },
+    /// Send a message that has not left never
+    Cancel {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The message's id, as `consentry log` shows it
+        message: String,
+        /// Who wants it so, and why
+        #[arg(long)]
+        why: String,
+    },
     /// Decide a held message again, after what held it was mended
     Release {
         #[command(flatten)]
@@ -358,6 +368,11 @@ pub async fn run(command: Command, clock: &Clock, out: &mut dyn Write) -> miette
             let help = "what may have left cannot be held; `consentry explain` tells where it stands";
             commit(&config.open(clock)?, Step::Hold { id: message, why }, missing, help, out).await
         }
+        Command::Cancel { config, message, why } => {
+            let missing = format!("there is no message `{message}` that has not left");
+            let help = "what may have left cannot be canceled; `consentry explain` tells where it stands";
+            commit(&config.open(clock)?, Step::Cancel { id: message, why }, missing, help, out).await
+        }
         Command::Release { config, message, why } => {
             let missing = format!("there is no held message `{message}`");
             let help = "`consentry log` shows them";
@@ -372,7 +387,7 @@ pub async fn run(command: Command, clock: &Clock, out: &mut dyn Write) -> miette
         }
         Command::Stop { config, what, why } => {
             let (scope, named) = what.scope(&config)?;
-            let step = Step::Stop { scope, why, by_itself: false };
+            let step = Step::Stop { scope, why };
             config.open(clock)?.commit(step).await.into_diagnostic()?;
             write(out, &format!("stopped: {named}\n"))
         }
@@ -577,6 +592,10 @@ async fn purge_project(
         return write(out, "nothing was deleted; --yes deletes\n");
     }
     let purged = purge::purge(project, &left).await.into_diagnostic()?;
+    store
+        .commit(Step::Purged { project: project.name.clone(), count: purged.gone })
+        .await
+        .into_diagnostic()?;
     if json {
         line(out, &json!({ "left": left, "purged": purged }))?;
     } else {

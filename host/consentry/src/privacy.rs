@@ -140,6 +140,7 @@ fn counted(copy: &Count) -> String {
     let (one, many) = match copy.what.as_str() {
         "inbound" => ("text that came in", "texts that came in"),
         "call" => ("call", "calls"),
+        "emptied" => ("record of a text without its words", "records of texts without their words"),
         _ => ("text that was sent", "texts that were sent"),
     };
     format!("{} {}", copy.count, if copy.count == 1 { one } else { many })

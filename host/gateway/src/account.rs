@@ -35,7 +35,7 @@ pub struct Money {
     pub currency: String,
 }
 
-/// Whom to warn when the money will not last.
+/// What is due within so many seconds is held against the balance; and a warning is repeated as seldom.
 const AHEAD: u32 = 86_400;
 
 impl Gateway {

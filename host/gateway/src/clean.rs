@@ -3,7 +3,7 @@
 //! A record is gone when a fetch finds nothing any more. While a message to a number is in doubt nothing of
 //! that number is touched: it could not be looked for any more.
 
-use twilio::{Deleted, MessageStatus, RequestError, micros};
+use twilio::{CallStatus, Deleted, MessageStatus, RequestError, micros};
 
 use crate::failpoint::{Point, pass};
 use crate::gateway::Gateway;
@@ -21,7 +21,7 @@ impl Gateway {
     /// Cleans up at Twilio, and says how many records were looked at.
     pub(crate) async fn clean(&self, name: &str) -> Result<usize, StoreError> {
         let Some(project) = self.projects.get(name) else { return Ok(0) };
-        if self.sending_lease(project).await?.is_none() {
+        if !self.is_sending(project).await {
             return Ok(0);
         }
         let copies = self.store.to_clean(name, self.clock.seconds(), IN_A_ROW).await?;
@@ -106,20 +106,25 @@ async fn text(project: &Project, copy: &Kept) -> Result<Cleaning, RequestError> 
 
 async fn call(project: &Project, copy: &Kept) -> Result<Cleaning, RequestError> {
     let twilio = &project.account.client;
+    let found = twilio.fetch_call(&copy.sid).await?;
+    // We never ask for a recording; what there is all the same is deleted first, also when it came later.
+    for recording in twilio.list_recordings(&copy.sid).await? {
+        twilio.delete_recording(&recording.sid).await?;
+    }
     if !copy.redacted {
-        let found = twilio.fetch_call(&copy.sid).await?;
-        // We never ask for a recording; what there is all the same is deleted first.
-        for recording in twilio.list_recordings(&copy.sid).await? {
-            twilio.delete_recording(&recording.sid).await?;
-        }
         return Ok(Cleaning::Redacted {
             price: found.price.as_deref().and_then(micros).map(i64::abs),
             currency: found.price_unit,
         });
     }
-    let found = twilio.fetch_call(&copy.sid).await?;
-    if let (Some(price), false) = (found.price.as_deref().and_then(micros), copy.priced) {
-        return Ok(Cleaning::Redacted { price: Some(price.abs()), currency: found.price_unit });
+    match found.price.as_deref().and_then(micros) {
+        Some(price) if !copy.priced => {
+            return Ok(Cleaning::Redacted { price: Some(price.abs()), currency: found.price_unit });
+        }
+        None if !copy.priced && copy.tries < PATIENCE && found.status == CallStatus::Completed => {
+            return Ok(Cleaning::NotYet { answered: true });
+        }
+        _ => {}
     }
     gone(twilio.delete_call(&copy.sid).await?, twilio.fetch_call(&copy.sid).await.map(|_| ()))
 }

@@ -261,6 +261,7 @@ fn conversation(facts: &AtReview<'_>) -> Result<(), Stop> {
 
 /// What the floor looks at in the transaction that lets the first byte leave.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact that holds or does not")]
 pub struct AtSubmission {
     /// The instant.
     pub now: u32,

@@ -85,7 +85,8 @@ impl Gateway {
             Ok(listed) => listed,
             Err(error) => return Ok(unanswered(project, &error)),
         };
-        let complete = listed.complete;
+        // They come newest first, so what lies behind the first older one is of no matter.
+        let complete = listed.complete || listed.items.last().is_some_and(|last| last.date_created < since);
         let mut candidates: Vec<_> = listed
             .items
             .into_iter()
@@ -119,7 +120,7 @@ impl Gateway {
             Ok(listed) => listed,
             Err(error) => return Ok(unanswered(project, &error)),
         };
-        let complete = listed.complete;
+        let complete = listed.complete || listed.items.last().is_some_and(|last| last.date_created < since);
         let mut candidates: Vec<_> = listed
             .items
             .into_iter()

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use policy::Effect;
 use policy::contract::reviewer::{Draft, Stage};
@@ -16,6 +16,7 @@ use redcap::Record;
 use redcap::client::ExportRecords;
 use serde_json::json;
 use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
 use tracing::Instrument;
 use twilio::PhoneNumber;
 
@@ -28,7 +29,7 @@ use crate::outbox::{Message, NewMessage, Reason, State};
 use crate::pace::Pace;
 use crate::project::Project;
 use crate::record::without_values;
-use crate::store::{Committed, Decided, Step, Store, StoreError};
+use crate::store::{Committed, Decided, Queue, Step, Store, StoreError};
 use crate::{mistakes, render, trigger};
 
 /// Seconds between two looks at everything: REDCap's records, the account.
@@ -36,6 +37,9 @@ pub(crate) const SWEEP: u32 = 300;
 
 /// Messages of a project that are decided in a row before something else has its turn.
 const IN_A_ROW: u32 = 16;
+
+/// Occasions and numbers that are written in one step.
+const AT_ONCE: usize = 500;
 
 /// Records whose facts are kept for the second review.
 const RECORDS: usize = 4096;
@@ -47,16 +51,31 @@ pub(crate) struct Work {
     pub(crate) decide: watch::Sender<u64>,
     /// Changes when something is to be sent.
     pub(crate) send: watch::Sender<u64>,
+    /// Changes when Twilio is to be asked.
+    pub(crate) follow: watch::Sender<u64>,
+    /// Changes when something has become final at Twilio.
+    pub(crate) clean: watch::Sender<u64>,
     /// Records to read again; none means all of them.
     records: Mutex<BTreeSet<Option<String>>>,
     /// Whether the inbound messages are to be listed now.
     pub(crate) list_inbound: AtomicBool,
-    /// When they were listed last, in seconds.
-    pub(crate) listed: Mutex<u32>,
+    /// When they were listed last.
+    pub(crate) listed: Mutex<Listed>,
+    /// When a webhook could not be stored for the last time, in seconds.
+    pub(crate) missed: AtomicU32,
     /// How fast texts and calls may go.
     pub(crate) pace: Mutex<(Pace, Pace)>,
     /// What is known of the account.
     pub(crate) account: Mutex<Look>,
+}
+
+/// When inbound messages were listed, in seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Listed {
+    /// To the end.
+    pub(crate) done: u32,
+    /// At all.
+    pub(crate) tried: u32,
 }
 
 /// Facts of REDCap's, as they were read.
@@ -64,6 +83,8 @@ pub(crate) struct Work {
 struct Read {
     records: BTreeMap<(String, String), (Arc<Record>, u32)>,
     links: BTreeMap<(String, String, String), (String, u32)>,
+    /// Counts what was forgotten: what was read before that is not kept after it.
+    forgotten: u64,
 }
 
 /// The gateway.
@@ -137,88 +158,74 @@ impl Gateway {
     /// makes no other wait; and inbound messages have theirs: however long an outbox is, an opt-out does not
     /// wait.
     pub async fn run(self: Arc<Self>) {
-        let mut loops: Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
-        loops.push(Box::pin({
-            let (gateway, mut woken) = (self.clone(), self.inbox.subscribe());
-            async move {
-                gateway.turn(&mut woken, None, |gateway, _| Box::pin(gateway.read_inbox())).await;
+        let mut loops = JoinSet::new();
+        loops.spawn(self.clone().turn(Queue::Inbox, String::new(), self.inbox.subscribe()));
+        for (name, work) in &self.work {
+            for (queue, woken) in [
+                (Queue::Decide, work.decide.subscribe()),
+                (Queue::Send, work.send.subscribe()),
+                (Queue::Follow, work.follow.subscribe()),
+                (Queue::Clean, work.clean.subscribe()),
+            ] {
+                loops.spawn(self.clone().turn(queue, name.clone(), woken));
             }
-        }));
-        for name in self.projects.keys() {
-            let (gateway, mut woken) = (self.clone(), self.work[name].decide.subscribe());
-            let project = name.clone();
-            loops.push(Box::pin(async move {
-                gateway
-                    .turn(&mut woken, Some(&project), |gateway, name| Box::pin(gateway.plan_and_decide(name)))
-                    .await;
-            }));
-            let (gateway, mut woken) = (self.clone(), self.work[name].send.subscribe());
-            let project = name.clone();
-            loops.push(Box::pin(async move {
-                gateway
-                    .turn(&mut woken, Some(&project), |gateway, name| Box::pin(gateway.send_and_follow(name)))
-                    .await;
-            }));
-            let (gateway, mut woken) = (self.clone(), watch::Sender::new(0).subscribe());
-            let project = name.clone();
-            loops.push(Box::pin(async move {
-                gateway.turn(&mut woken, Some(&project), |gateway, name| Box::pin(gateway.clean(name))).await;
-            }));
         }
-        loops.push(Box::pin({
-            let gateway = self.clone();
-            async move {
-                while !gateway.draining() {
-                    gateway.sweep().await;
-                    let next = gateway.clock.now() + jiff::SignedDuration::from_secs(i64::from(SWEEP));
-                    gateway.rest(next).await;
-                }
+        let gateway = self.clone();
+        loops.spawn(async move {
+            while !gateway.draining() {
+                gateway.sweep().await;
+                let next = gateway.clock.now() + jiff::SignedDuration::from_secs(i64::from(SWEEP));
+                gateway.rest(next).await;
             }
-        }));
-        loops.push(Box::pin({
-            let gateway = self.clone();
-            async move { gateway.seal().await }
-        }));
-        futures_util::future::join_all(loops).await;
+        });
+        let gateway = self.clone();
+        loops.spawn(async move { gateway.seal().await });
+        while let Some(ended) = loops.join_next().await {
+            // A loop that fails takes all of them with it: better to start anew than to go on by half.
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
+            }
+        }
     }
 
     /// Does one kind of work again and again: at once while there is some, and else when it is woken, when the
     /// store says that something is due, or after a while.
-    async fn turn<'a>(
-        &'a self,
-        woken: &mut watch::Receiver<u64>,
-        project: Option<&'a str>,
-        work: impl Fn(&'a Gateway, &'a str) -> futures_util::future::BoxFuture<'a, Result<usize, StoreError>>,
-    ) {
+    async fn turn(self: Arc<Self>, queue: Queue, project: String, mut woken: watch::Receiver<u64>) {
         while !self.draining() {
             woken.borrow_and_update();
-            match work(self, project.unwrap_or_default()).await {
+            let wait = match self.work_on(queue, &project).await {
                 Ok(0) => {
-                    let now = self.clock.seconds();
-                    let next = match project {
-                        Some(project) => self.store.next_look(project).await.ok().flatten(),
-                        None => None,
-                    };
+                    let next = self.store.next_of(queue, &project).await.ok().flatten();
                     // What another daemon or a command has written is found by looking.
-                    let wait =
-                        next.map_or(self.patience(), |at| at.saturating_sub(now).clamp(1, self.patience()));
-                    let until = self.clock.now() + jiff::SignedDuration::from_secs(i64::from(wait));
-                    tokio::select! {
-                        // The sender of a loop that nothing wakes is gone, and then only time wakes it.
-                        Ok(()) = woken.changed() => {}
-                        () = self.rest(until) => {}
-                    }
+                    let patience = self.patience();
+                    next.map_or(patience, |at| at.saturating_sub(self.clock.seconds()).clamp(1, patience))
                 }
-                Ok(_) => {}
+                Ok(_) => continue,
                 Err(error) => {
-                    tracing::error!(
-                        error = chain(&error),
-                        "the store failed; nothing is sent until it works again"
-                    );
-                    let until = self.clock.now() + jiff::SignedDuration::from_secs(2);
-                    self.rest(until).await;
+                    let error = chain(&error);
+                    tracing::error!(error, "the store failed; nothing is sent until it works again");
+                    2
                 }
+            };
+            let until = self.clock.now() + jiff::SignedDuration::from_secs(i64::from(wait));
+            tokio::select! {
+                // The sender is ours, so the channel cannot close while we wait.
+                _ = woken.changed() => {}
+                () = self.rest(until) => {}
             }
+        }
+    }
+
+    /// Does one kind of work for a project, once around, and says how much that was.
+    async fn work_on(&self, queue: Queue, project: &str) -> Result<usize, StoreError> {
+        match queue {
+            Queue::Inbox => self.read_inbox().await,
+            Queue::Decide => self.plan_and_decide(project).await,
+            Queue::Send => self.send(project).await,
+            Queue::Follow => self.listen_and_follow(project).await,
+            Queue::Clean => self.clean(project).await,
         }
     }
 
@@ -274,9 +281,9 @@ impl Gateway {
         loop {
             let mut done = self.read_inbox().await?;
             for name in self.projects.keys() {
-                done += self.plan_and_decide(name).await?;
-                done += self.send_and_follow(name).await?;
-                done += self.clean(name).await?;
+                for queue in [Queue::Follow, Queue::Decide, Queue::Send, Queue::Clean] {
+                    done += self.work_on(queue, name).await?;
+                }
             }
             if done == 0 {
                 return if self.store.is_shared() { self.seal_once().await } else { Ok(()) };
@@ -289,8 +296,7 @@ impl Gateway {
     pub async fn sweep(&self) {
         let looks = self.projects.values().map(|project| async {
             self.look_at_account(project).await;
-            self.work[&project.name].list_inbound.store(true, Ordering::Relaxed);
-            self.wake_sending(&project.name);
+            self.list_now(project).await;
             if let Err(error) = self.connect(project).await {
                 let error = without_values(&error);
                 tracing::warn!(project = project.name, error, "REDCap does not answer; it is asked again");
@@ -326,6 +332,14 @@ impl Gateway {
         if let Some(work) = self.work.get(project) {
             work.decide.send_modify(|count| *count += 1);
         }
+    }
+
+    /// What came in at Twilio is listed as soon as it can be.
+    pub(crate) async fn list_now(&self, project: &Project) {
+        let work = &self.work[&project.name];
+        work.listed.lock().await.tried = 0;
+        work.list_inbound.store(true, Ordering::Relaxed);
+        work.follow.send_modify(|count| *count += 1);
     }
 
     /// Something of a project may be due: its sender looks.
@@ -434,19 +448,23 @@ impl Gateway {
         Ok(done)
     }
 
-    /// Takes inbound messages in, sends what is due and asks what became of what was sent, once around. One
-    /// daemon at a time does it for a sender.
-    async fn send_and_follow(&self, name: &str) -> Result<usize, StoreError> {
+    /// Sends what is due. One daemon at a time does it for a sender.
+    async fn send(&self, name: &str) -> Result<usize, StoreError> {
+        let Some(project) = self.projects.get(name) else { return Ok(0) };
+        if self.sending_lease(project).await?.is_none() {
+            return Ok(0);
+        }
+        self.send_due(project).await
+    }
+
+    /// Takes inbound messages in, and asks what became of what was sent. Whoever sends does it.
+    async fn listen_and_follow(&self, name: &str) -> Result<usize, StoreError> {
         let Some(project) = self.projects.get(name) else { return Ok(0) };
         if self.sending_lease(project).await?.is_none() {
             return Ok(0);
         }
         self.list_inbound(project).await?;
-        let mut done = self.send_due(project).await?;
-        if self.follows {
-            done += self.follow(project).await?;
-        }
-        Ok(done)
+        if self.follows { self.follow(project).await } else { Ok(0) }
     }
 
     async fn read_records(&self, project: &Arc<Project>) -> Result<usize, StoreError> {
@@ -461,8 +479,10 @@ impl Gateway {
             };
             match project.redcap.export_records(&wanted).await {
                 Ok(rows) => {
-                    let records = redcap::record::from_flat_rows(&model, &rows);
-                    self.plan(project, &model, &records).await?;
+                    self.plan(project, model.clone(), rows).await?;
+                    if record.is_none() {
+                        self.store.commit(Step::ReadWhole { project: project.name.clone() }).await?;
+                    }
                 }
                 // The next sweep reads every record again, so nothing is lost.
                 Err(error) => {
@@ -478,26 +498,41 @@ impl Gateway {
         Ok(count)
     }
 
+    /// Plans what the records give reason for. That is arithmetic over every condition and record, so it does
+    /// not hold the threads that send; and what it comes to is written in pieces, so that it does not hold the
+    /// store.
     async fn plan(
         &self,
-        project: &Project,
-        model: &redcap::Project,
-        records: &[Record],
+        project: &Arc<Project>,
+        model: Arc<redcap::Project>,
+        rows: Vec<serde_json::Map<String, serde_json::Value>>,
     ) -> Result<(), StoreError> {
-        let now = self.clock.seconds();
-        let pairs =
-            records.iter().map(|record| (record.id.clone(), phone_of(project, model, record))).collect();
-        self.store.commit(Step::Phones { project: project.name.clone(), pairs }).await?;
-        let found: Vec<_> =
-            records.iter().flat_map(|record| trigger::occasions(project, model, record, now)).collect();
-        if !found.is_empty() {
-            self.store.commit(Step::Plan(found)).await?;
+        let (now, for_rules) = (self.clock.seconds(), project.clone());
+        let found = tokio::task::spawn_blocking(move || {
+            let records = redcap::record::from_flat_rows(&model, &rows);
+            let phone = |record: &Record| (record.id.clone(), phone_of(&for_rules, &model, record));
+            let phones: Vec<_> = records.iter().map(phone).collect();
+            let occasions =
+                records.iter().flat_map(|record| trigger::occasions(&for_rules, &model, record, now));
+            (phones, occasions.collect::<Vec<_>>())
+        });
+        let (phones, occasions) = match found.await {
+            Ok(found) => found,
+            // A condition that panics is a mistake of ours, and must not pass for no reason to write.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        for pairs in phones.chunks(AT_ONCE) {
+            self.store.commit(Step::Phones { project: project.name.clone(), pairs: pairs.to_vec() }).await?;
+        }
+        for occasions in occasions.chunks(AT_ONCE) {
+            self.store.commit(Step::Plan(occasions.to_vec())).await?;
         }
         Ok(())
     }
 
     async fn forget(&self, project: &str, record: &str) {
         let mut read = self.read.lock().await;
+        read.forgotten += 1;
         read.records.remove(&(project.to_owned(), record.to_owned()));
     }
 
@@ -517,6 +552,7 @@ impl Gateway {
         {
             return Ok((known.clone(), *as_of));
         }
+        let forgotten = self.read.lock().await.forgotten;
         let wanted =
             ExportRecords { records: vec![record.into()], survey_fields: true, ..ExportRecords::default() };
         let unreadable = |why: String| Reason::new("facts.redcap", why);
@@ -528,10 +564,12 @@ impl Gateway {
         let found = found.ok_or_else(|| unreadable("REDCap has no such record any more".into()))?;
         let found = Arc::new(found);
         let mut read = self.read.lock().await;
-        if read.records.len() >= RECORDS {
-            read.records.clear();
+        if read.forgotten == forgotten {
+            if read.records.len() >= RECORDS {
+                read.records.clear();
+            }
+            read.records.insert(key, (found.clone(), now));
         }
-        read.records.insert(key, (found.clone(), now));
         Ok((found, now))
     }
 
@@ -620,7 +658,6 @@ impl Gateway {
     }
 
     /// Route, render, review: where a message goes next.
-    #[tracing::instrument(skip_all, fields(project = message.new.project, message = message.id))]
     async fn decide(&self, message: Message) -> Result<(), StoreError> {
         let now = self.clock.seconds();
         let mut decided = Decided {
@@ -725,9 +762,12 @@ impl Work {
         Work {
             decide: watch::Sender::new(0),
             send: watch::Sender::new(0),
+            follow: watch::Sender::new(0),
+            clean: watch::Sender::new(0),
             records: Mutex::default(),
             list_inbound: AtomicBool::new(true),
             listed: Mutex::default(),
+            missed: AtomicU32::new(0),
             pace: Mutex::new((
                 Pace::new(project.account.segments_a_second),
                 Pace::new(project.account.calls_a_second),

@@ -23,8 +23,8 @@ const OVERLAP: u32 = 3600;
 /// How far the first list goes back, in seconds.
 const LOOK_BACK: u32 = 86_400;
 
-/// Seconds after which a list that failed is asked for again.
-const RELIST: u32 = 15;
+/// Seconds after which the list is asked for again at the earliest.
+const RELIST: u32 = 5;
 
 /// Rejected signatures before the operator is told that the configuration is at fault.
 const REJECTED: u64 = 3;
@@ -67,6 +67,15 @@ impl Gateway {
             tracing::warn!("an inbound message belongs to another account");
             return Taken::Nothing;
         }
+        let work = &self.work[&project.name];
+        if message.to != project.account.number {
+            tracing::error!(
+                project = project.name,
+                "an inbound message to another number came to this project's address"
+            );
+            work.list_inbound.store(true, Ordering::Relaxed);
+            return Taken::Nothing;
+        }
         pass(Point::MidInbound);
         let sent = self.clock.seconds();
         let arrived = Arrived {
@@ -81,7 +90,12 @@ impl Gateway {
                 self.inbox.send_modify(|count| *count += 1);
                 Taken::Stored
             }
-            Err(error) => failed(&error),
+            Err(error) => {
+                // Twilio does not tell of it again: it must be found in the list before anything is sent.
+                work.missed.store(self.clock.seconds(), Ordering::Relaxed);
+                work.list_inbound.store(true, Ordering::Relaxed);
+                failed(&error)
+            }
         }
     }
 
@@ -90,15 +104,19 @@ impl Gateway {
     pub(crate) async fn list_inbound(&self, project: &Project) -> Result<(), StoreError> {
         let work = &self.work[&project.name];
         let now = self.clock.seconds();
-        let asked = work.list_inbound.swap(false, Ordering::Relaxed);
         let mut listed = work.listed.lock().await;
-        if !asked && now < listed.saturating_add(SWEEP) {
+        let since_lease = self.sending_since(project).await;
+        let wanted = work.list_inbound.load(Ordering::Relaxed)
+            || listed.done < since_lease
+            || now >= listed.done.saturating_add(SWEEP);
+        // Whoever posts rubbish to us does not make us ask Twilio every moment.
+        if !wanted || now < listed.tried.saturating_add(RELIST) {
             return Ok(());
         }
-        // One that fails is asked again soon, and not at once.
-        *listed = now.saturating_sub(SWEEP - RELIST);
+        work.list_inbound.store(false, Ordering::Relaxed);
+        listed.tried = now;
         drop(listed);
-        let before = self.store.swept(&project.name).await?;
+        let before = self.store.swept(&project.name).await?.map(|until| until.min(now));
         let since = before.unwrap_or(now).saturating_sub(if before.is_some() { OVERLAP } else { LOOK_BACK });
         let list = ListMessages {
             to: Some(project.account.number.clone()),
@@ -112,6 +130,7 @@ impl Gateway {
             Ok(found) => found,
             Err(error) => {
                 tracing::warn!(project = project.name, %error, "inbound messages cannot be listed; nothing is sent until they were");
+                work.list_inbound.store(true, Ordering::Relaxed);
                 return Ok(());
             }
         };
@@ -145,7 +164,8 @@ impl Gateway {
             return Ok(());
         }
         self.store.commit(Step::Swept { project: project.name.clone(), until: now }).await?;
-        *work.listed.lock().await = now;
+        work.listed.lock().await.done = now;
+        self.wake_sending(&project.name);
         Ok(())
     }
 
@@ -176,6 +196,7 @@ impl Gateway {
             Ok(Committed::Stale) => Taken::Nothing,
             Ok(_) => {
                 self.wake_deciding(&project.name);
+                self.work[&project.name].clean.send_modify(|count| *count += 1);
                 Taken::Stored
             }
             Err(error) => failed(&error),
@@ -193,8 +214,9 @@ impl Gateway {
         };
         let Err(bad) = project.account.verifier.verify(&url, signed) else { return Some(form) };
         // It may have been a participant's text all the same, so what came in is listed.
-        self.work[&project.name].list_inbound.store(true, Ordering::Relaxed);
-        self.wake_sending(&project.name);
+        let work = &self.work[&project.name];
+        work.list_inbound.store(true, Ordering::Relaxed);
+        work.follow.send_modify(|count| *count += 1);
         // Nothing of the request is kept but that there was one.
         match self.store.commit(Step::Count("rejected-signatures")).await {
             Ok(Committed::Count(count)) if count % REJECTED == 0 => {
@@ -255,7 +277,7 @@ fn received(project: &Project, message: Arrived) -> Received {
         body: message.body,
         provider,
         sent: message.sent,
-        keep_at_twilio: account.keep_opt_outs && matches!(keyword, Some(Keyword::Stop | Keyword::Start)),
+        keep_at_twilio: account.keep_opt_outs && matches!(plain, Some(Keyword::Stop | Keyword::Start)),
         stop: stop.then(|| Reason::new("floor.keyword", "keyword")),
     }
 }

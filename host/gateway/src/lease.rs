@@ -22,22 +22,39 @@ const LASTS: u32 = 30;
 pub(crate) struct Leases {
     /// The daemon's name, new with each start: leases are not inherited.
     pub(crate) holder: String,
-    held: Mutex<BTreeMap<String, (Lease, u32)>>,
+    held: Mutex<BTreeMap<String, Held>>,
+    /// Leases that others hold, and until when they are not asked for again.
+    refused: Mutex<BTreeMap<String, u32>>,
     /// How many daemons there were, and until when that is believed.
     daemons: Mutex<(usize, u32)>,
+}
+
+/// A lease that this daemon holds.
+#[derive(Clone, Debug)]
+struct Held {
+    lease: Lease,
+    /// When it ends, in seconds.
+    until: u32,
+    /// Since when it was held without a break.
+    since: u32,
 }
 
 impl Leases {
     pub(crate) fn new() -> Result<Leases, StoreError> {
         let name: [u8; 8] = random()?;
-        Ok(Leases { holder: hex::encode(name), held: Mutex::default(), daemons: Mutex::default() })
+        Ok(Leases {
+            holder: hex::encode(name),
+            held: Mutex::default(),
+            refused: Mutex::default(),
+            daemons: Mutex::default(),
+        })
     }
 
     /// How many it holds, by what stands before the slash.
     pub(crate) async fn held(&self, now: u32) -> BTreeMap<String, u64> {
         let mut count = BTreeMap::new();
-        for (name, (_, until)) in &*self.held.lock().await {
-            if *until > now {
+        for (name, held) in &*self.held.lock().await {
+            if held.until > now {
                 *count.entry(name.split('/').next().unwrap_or_default().to_owned()).or_default() += 1;
             }
         }
@@ -49,12 +66,12 @@ impl Gateway {
     /// The lease of a piece of work, if this daemon has it or can have it.
     pub(crate) async fn lease(&self, name: &str) -> Result<Option<Lease>, StoreError> {
         let now = self.clock.seconds();
-        if let Some((lease, until)) = self.leases.held.lock().await.get(name)
-            && *until > now + LASTS / 2
+        if let Some(held) = self.leases.held.lock().await.get(name)
+            && held.until > now + LASTS / 2
         {
-            return Ok(Some(lease.clone()));
+            return Ok(Some(held.lease.clone()));
         }
-        if self.draining() {
+        if self.draining() || self.leases.refused.lock().await.get(name).is_some_and(|until| *until > now) {
             return Ok(None);
         }
         // One that is held beyond this daemon's part ends now, so that another can have it.
@@ -64,11 +81,15 @@ impl Gateway {
         let mut held = self.leases.held.lock().await;
         match asked {
             Committed::Leased(lease) if until > now => {
-                held.insert(name.into(), (lease.clone(), until));
+                let before = held.get(name).filter(|before| before.lease == lease);
+                let since = before.map_or(now, |before| before.since);
+                held.insert(name.into(), Held { lease: lease.clone(), until, since });
                 Ok(Some(lease))
             }
             _ => {
                 held.remove(name);
+                // Another daemon is at it; it is not asked again every moment.
+                self.leases.refused.lock().await.insert(name.into(), now + LASTS / 10);
                 Ok(None)
             }
         }
@@ -82,8 +103,8 @@ impl Gateway {
         let daemons = self.daemons(now).await?;
         let part = self.projects.len().div_ceil(daemons.max(1));
         let held = self.leases.held.lock().await;
-        let others = held.iter().filter(|(other, (_, until))| {
-            *until > now && *other != name && other.split_once('/').is_some_and(|(it, _)| it == kind)
+        let others = held.iter().filter(|(other, held)| {
+            held.until > now && *other != name && other.split_once('/').is_some_and(|(it, _)| it == kind)
         });
         Ok(others.count() < part)
     }
@@ -105,6 +126,22 @@ impl Gateway {
 
     /// The lease of a project's sender: who paces it.
     pub(crate) async fn sending_lease(&self, project: &Project) -> Result<Option<Lease>, StoreError> {
-        self.lease(&format!("sender/{}", project.account.number.expose())).await
+        self.lease(&sender(project)).await
     }
+
+    /// Whether this daemon has the lease of a project's sender, which is not asked for and not renewed.
+    pub(crate) async fn is_sending(&self, project: &Project) -> bool {
+        let now = self.clock.seconds();
+        self.leases.held.lock().await.get(&sender(project)).is_some_and(|held| held.until > now)
+    }
+
+    /// Since when this daemon has held the lease of a project's sender without a break.
+    pub(crate) async fn sending_since(&self, project: &Project) -> u32 {
+        let held = self.leases.held.lock().await;
+        held.get(&sender(project)).map_or(u32::MAX, |held| held.since)
+    }
+}
+
+fn sender(project: &Project) -> String {
+    format!("sender/{}", project.account.number.expose())
 }

@@ -174,7 +174,7 @@ pub fn queue(project: &str, state: State, count: u64, oldest: u32) {
     gauge!(QUEUE_OLDEST, "project" => project.to_owned(), "state" => state.name()).set(oldest);
 }
 
-/// At a scrape: what Twilio still keeps of a kind ("message", "call", "recording", "notification" …), and for
+/// At a scrape: what Twilio still keeps of a kind ("message", "inbound", "call", "emptied", "kept"), and for
 /// how many seconds it has kept the oldest.
 pub fn kept(kind: &str, count: u64, oldest: u32) {
     gauge!(KEPT, "kind" => kind.to_owned()).set(figure(count));

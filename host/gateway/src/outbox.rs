@@ -322,6 +322,8 @@ pub struct Message {
     pub submitted: Option<u32>,
     /// When it last changed.
     pub changed: u32,
+    /// Since when it stands where it stands, or since Twilio last said something new.
+    pub since: u32,
     /// When nothing more was expected of it.
     pub ended: Option<u32>,
     /// What Twilio charged, in millionths of the account's currency.

@@ -4,6 +4,7 @@
 //! connection that never came about, are a definite no, and routing is asked again. Everything else without
 //! a 201 is unknown, and is never sent again: Twilio's report settles it, or a look at its list.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -15,7 +16,7 @@ use twilio::{ApiError, Class, CreateCall, CreateError, CreateMessage, MessageBod
 
 use crate::facts::Known;
 use crate::failpoint::{Point, pass};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, chain};
 use crate::metrics::{self, Sent};
 use crate::outbox::{Message, Reason, State, backoff};
 use crate::pace::QUEUE_HOURS;
@@ -26,7 +27,10 @@ use crate::store::{Committed, Decided, Lease, Outcome, ProviderStatus, Scope, St
 use crate::vocabulary::channel;
 
 /// How long a claim lasts, in seconds: longer than a review, with its three tries of REDCap, can take.
-const LEASE: u32 = 300;
+const CLAIM: u32 = 300;
+
+/// Seconds between the last look and the first byte: who was away for longer looks again.
+const AWAY: u32 = 20;
 
 /// Refusals for the recipient's sake before a person must look.
 const ATTEMPTS: usize = 5;
@@ -46,46 +50,70 @@ impl Gateway {
     pub(crate) async fn send_due(&self, project: &Project) -> Result<usize, StoreError> {
         let mut under_way = FuturesUnordered::new();
         let mut count = 0;
-        if self.queue_is_full(project).await? {
-            return Ok(0);
-        }
+        let mut failed = None;
+        let full = self.queue_is_full(project).await?;
         loop {
             let free =
                 project.account.at_once.saturating_sub(u32::try_from(under_way.len()).unwrap_or(u32::MAX));
-            let limit = free.min(self.work[&project.name].pace.lock().await.0.available(self.clock.now()));
-            let (messages, lease) =
-                if limit == 0 { (vec![], None) } else { self.claim(project, limit).await? };
-            count += messages.len();
-            for message in messages {
-                let lease = lease.clone();
-                let span = tracing::info_span!("send", project = project.name, message = message.id);
-                under_way.push(async move { self.send(project, message, &lease).await }.instrument(span));
+            let claimed = match failed {
+                None => self.claim(project, free, full).await,
+                Some(_) => Ok((vec![], None)),
+            };
+            let (messages, lease) = claimed.unwrap_or_else(|error| {
+                failed = Some(error);
+                (vec![], None)
+            });
+            if let Some(lease) = &lease {
+                count += messages.len();
+                for message in messages {
+                    let lease = lease.clone();
+                    let span = tracing::info_span!("send", project = project.name, message = message.id);
+                    under_way
+                        .push(async move { self.carry(project, message, &lease).await }.instrument(span));
+                }
             }
+            // What is on its way is ended whatever happens: nobody else knows what Twilio says of it.
             match under_way.next().await {
-                Some(sent) => sent?,
-                None => return Ok(count),
+                Some(Ok(())) => {}
+                Some(Err(error)) => failed = failed.or(Some(error)),
+                None => return failed.map_or(Ok(count), Err),
             }
         }
     }
 
+    /// Claims what may go now: texts as the sender's pace allows, replies only while Twilio's queue is full, and
+    /// calls as the account's pace allows.
     async fn claim(
         &self,
         project: &Project,
-        limit: u32,
+        free: u32,
+        full: bool,
     ) -> Result<(Vec<Message>, Option<Lease>), StoreError> {
-        let none = || (Vec::new(), None);
-        if self.draining() {
-            return Ok(none());
+        let (texts, calls) = {
+            let pace = self.work[&project.name].pace.lock().await;
+            let now = self.clock.now();
+            (free.min(pace.0.available(now)), free.min(pace.1.available(now)))
+        };
+        if self.draining() || texts + calls == 0 {
+            return Ok((vec![], None));
         }
-        let Some(lease) = self.sending_lease(project).await? else { return Ok(none()) };
+        let Some(lease) = self.sending_lease(project).await? else { return Ok((vec![], None)) };
         pass(Point::BeforeClaim);
-        let until = self.clock.seconds() + LEASE;
-        let step = Step::Claim { project: project.name.clone(), lease: lease.clone(), limit, until };
-        let Committed::Claimed(claimed) = self.store.commit(step).await? else { return Ok(none()) };
+        let until = self.clock.seconds() + CLAIM;
+        let (project_name, lease_of) = (project.name.clone(), lease.clone());
+        let claim =
+            Step::Claim { project: project_name, lease: lease_of, texts, calls, replies_only: full, until };
+        let Committed::Claimed(claimed) = self.store.commit(claim).await? else { return Ok((vec![], None)) };
         pass(Point::AfterClaim);
         let mut pace = self.work[&project.name].pace.lock().await;
-        for message in claimed.iter().filter(|message| message.channel() == Channel::Sms) {
-            pace.0.take(message.draft.as_ref().map_or(1, |draft| draft.segments.max(1)), self.clock.now());
+        for message in &claimed {
+            match message.channel() {
+                Channel::Voice => pace.1.take(1, self.clock.now()),
+                _ => {
+                    let segments = message.draft.as_ref().map_or(1, |draft| draft.segments.max(1));
+                    pace.0.take(segments, self.clock.now());
+                }
+            }
         }
         Ok((claimed, Some(lease)))
     }
@@ -99,14 +127,8 @@ impl Gateway {
         Ok(queued / 9 * 10 >= project.account.segments_a_second.saturating_mul(hours))
     }
 
-    #[tracing::instrument(skip_all, fields(project = project.name, message = message.id))]
-    async fn send(
-        &self,
-        project: &Project,
-        message: Message,
-        lease: &Option<Lease>,
-    ) -> Result<(), StoreError> {
-        let (Some(draft), Some(lease)) = (message.draft.clone(), lease) else { return Ok(()) };
+    async fn carry(&self, project: &Project, message: Message, lease: &Lease) -> Result<(), StoreError> {
+        let Some(draft) = message.draft.clone() else { return Ok(()) };
         let now = self.clock.seconds();
         let again = |state, look_at, reason, decisions| Decided {
             id: message.id.clone(),
@@ -121,17 +143,12 @@ impl Gateway {
             refused: vec![],
             evidence: None,
         };
-        if message.channel() == Channel::Voice && !self.may_call(project).await {
-            // Twilio places one call a second for an account, and queues the others.
-            let why = Reason::new("send.pace", "calls are placed one after the other");
-            self.store.commit(Step::Decide(Box::new(again(State::Due, now + 1, Some(why), vec![])))).await?;
-            return Ok(());
-        }
         let mut known = match self.gather(&message, now, project.facts_max_age).await {
             Ok(known) => known,
             Err(why) => {
-                // Facts that cannot be read are no permission: the message waits, and is reviewed then.
-                let wait = again(State::Due, now + 60, Some(why), vec![]);
+                // Facts that cannot be read are no permission: the message waits, and is decided then, or ends.
+                let end = message.new.not_after.map_or(u32::MAX, |end| end.saturating_add(1));
+                let wait = again(State::Deferred, (now + 60).min(end), Some(why), vec![]);
                 self.store.commit(Step::Decide(Box::new(wait))).await?;
                 return Ok(());
             }
@@ -154,36 +171,66 @@ impl Gateway {
             self.store.commit(Step::Decide(Box::new(step))).await?;
             return Ok(());
         }
-        let Some(validity) = validity(now, message.new.not_after, reviewed.arrive_by) else {
+        if validity(now, message.new.not_after, reviewed.arrive_by).is_none() {
             let why = Reason::new("send.window", "its time would be over before it could arrive");
-            let step =
-                again(State::Deferred, reviewed.arrive_by.unwrap_or(now).max(now + 60), Some(why), decisions);
+            let look_at = reviewed.arrive_by.unwrap_or(now).max(now + 60);
+            let step = again(State::Deferred, look_at, Some(why), decisions);
             self.store.commit(Step::Decide(Box::new(step))).await?;
             return Ok(());
-        };
+        }
+        let asked = self.clock.seconds();
+        let missed = self.work[&project.name].missed.load(Ordering::Relaxed);
         let submit = Step::Submit {
             id: message.id.clone(),
             version: message.version,
             lease: lease.clone(),
             ceiling: project.ceiling,
             sender: project.account.number.expose().to_owned(),
-            swept: self.started.max(now.saturating_sub(INBOUND_AGE)),
+            swept: self
+                .started
+                .max(self.sending_since(project).await)
+                .max(missed)
+                .max(asked.saturating_sub(INBOUND_AGE)),
             decisions,
         };
-        match self.store.commit(submit).await? {
-            Committed::Done => {}
-            Committed::Stopped(_) => {
+        let not_sent = |rule: &str, sentence: &str| Outcome::Again {
+            at: self.clock.seconds(),
+            attempt: None,
+            code: None,
+            why: Reason::new(rule, sentence),
+            stop: None,
+        };
+        match self.store.commit(submit).await {
+            Ok(Committed::Done) => {}
+            Ok(Committed::Stopped(_)) => {
                 self.wake_deciding(&project.name);
                 return Ok(());
             }
-            _ => return Ok(()),
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                // It may have been written all the same. No byte has left, and that is certain.
+                let outcome = not_sent("send.store", "the database failed before anything was sent");
+                self.settle_outcome(project, &message, outcome).await;
+                return Err(error);
+            }
         }
-        metrics::leaves(Duration::from_secs(self.clock.seconds().saturating_sub(message.new.due).into()));
+        metrics::leaves(Duration::from_secs(asked.saturating_sub(message.since).into()));
         pass(Point::BeforeBytes);
-        let outcome = self.submit(&message, &draft, &known, validity).await;
+        let now = self.clock.seconds();
+        let outcome = match validity(now, message.new.not_after, reviewed.arrive_by) {
+            Some(validity) if now.saturating_sub(asked) < AWAY => {
+                self.submit(&message, &draft, &known, validity).await
+            }
+            // The machine slept, say: what was true when it was reviewed may not be true any more.
+            _ => not_sent("send.late", "the daemon was away for a while before anything was sent"),
+        };
+        let unpaid = matches!(&outcome, Outcome::Again { code: Some(code), .. } if twilio::is_account(*code));
         pass(Point::BeforeSettle);
         self.settle_outcome(project, &message, outcome).await;
         pass(Point::AfterSettle);
+        if unpaid {
+            self.look_at_account(project).await;
+        }
         Ok(())
     }
 
@@ -194,27 +241,19 @@ impl Gateway {
         }
         loop {
             let step = Step::Settle { id: message.id.clone(), version: message.version + 1, outcome };
-            match self.store.commit_or_return(step).await {
-                Ok(_) => return,
-                Err((Step::Settle { outcome: kept, .. }, error)) => {
-                    tracing::error!(%error, message = message.id, "what Twilio said cannot be written; it is tried again");
-                    outcome = kept;
-                    let until = self.clock.now() + jiff::SignedDuration::from_secs(1);
-                    self.clock.until(until).await;
-                }
-                Err(_) => return,
-            }
+            let Err((step, error)) = self.store.commit_or_return(step).await else { return };
+            tracing::error!(
+                error = chain(&error),
+                message = message.id,
+                "what Twilio said cannot be written"
+            );
+            // What cannot be written at all is found out in the end as if the daemon had died here.
+            let passing = matches!(error, StoreError::Away(_) | StoreError::Conflict | StoreError::NotTaken);
+            let Some(Step::Settle { outcome: kept, .. }) = step.filter(|_| passing) else { return };
+            outcome = kept;
+            let until = self.clock.now() + jiff::SignedDuration::from_secs(1);
+            self.clock.until(until).await;
         }
-    }
-
-    async fn may_call(&self, project: &Project) -> bool {
-        let now = self.clock.now();
-        let mut pace = self.work[&project.name].pace.lock().await;
-        let may = pace.1.available(now) > 0;
-        if may {
-            pace.1.take(1, now);
-        }
-        may
     }
 
     async fn submit(&self, message: &Message, draft: &Draft, known: &Known, validity: u32) -> Outcome {
@@ -270,14 +309,7 @@ impl Gateway {
                     ),
                 ),
             },
-            Err(CreateError::Refused(error)) => {
-                metrics::twilio_error(error.code);
-                let outcome = refused(&error, message, draft, account.number.expose(), now);
-                if error.code.is_some_and(twilio::is_account) {
-                    self.look_at_account(&known.project).await;
-                }
-                outcome
-            }
+            Err(CreateError::Refused(error)) => refused(&error, message, draft, account.number.expose(), now),
         }
     }
 }
@@ -396,6 +428,7 @@ mod tests {
             looks: 0,
             submitted: Some(0),
             changed: 0,
+            since: 0,
             ended: None,
             price: None,
         }

@@ -198,15 +198,15 @@ impl Store {
     }
 
     /// Commits a step, and gives it back when the database took nothing of it.
-    pub(crate) async fn commit_or_return(&self, step: Step) -> Result<Committed, (Step, StoreError)> {
+    pub(crate) async fn commit_or_return(&self, step: Step) -> Result<Committed, (Option<Step>, StoreError)> {
         let (reply, committed) = oneshot::channel();
         if let Err(mpsc::SendError((step, _))) = self.steps.send((step, reply)) {
-            return Err((step, StoreError::Closed));
+            return Err((Some(step), StoreError::Closed));
         }
         match committed.await {
             Ok((_, Ok(committed))) => Ok(committed),
-            Ok((step, Err(error))) => Err((step, error)),
-            Err(_) => Err((Step::Count("lost"), StoreError::Closed)),
+            Ok((step, Err(error))) => Err((Some(step), error)),
+            Err(_) => Err((None, StoreError::Closed)),
         }
     }
 
@@ -300,11 +300,14 @@ fn write(db: &mut dyn Sql, vault: &Vault, waiting: &mpsc::Receiver<(Step, Reply)
                 let away = matches!(error, StoreError::Away(_));
                 let mut error = Some(error);
                 for (step, reply) in steps.into_iter().zip(replies) {
-                    let lost = || match away {
-                        true => StoreError::Away("the connection was lost".into()),
-                        false => StoreError::NotTaken,
-                    };
-                    let _ = reply.send((step, Err(error.take().unwrap_or_else(lost))));
+                    let same = error.take().unwrap_or_else(|| {
+                        if away {
+                            StoreError::Away("the connection was lost".into())
+                        } else {
+                            StoreError::NotTaken
+                        }
+                    });
+                    let _ = reply.send((step, Err(same)));
                 }
             }
         }
@@ -387,8 +390,12 @@ pub enum Step {
         project: String,
         /// The lease of its sender.
         lease: Lease,
-        /// How many.
-        limit: u32,
+        /// How many texts.
+        texts: u32,
+        /// How many calls.
+        calls: u32,
+        /// Whether only those for which somebody waits.
+        replies_only: bool,
         /// When the claims end, in seconds.
         until: u32,
     },
@@ -507,6 +514,13 @@ pub enum Step {
         /// Who, and why.
         why: String,
     },
+    /// A person wants a message not to be sent at all.
+    Cancel {
+        /// The message.
+        id: String,
+        /// Who, and why.
+        why: String,
+    },
     /// A person has looked at a held message: it is decided again.
     Release {
         /// The message.
@@ -520,8 +534,6 @@ pub enum Step {
         scope: Scope,
         /// Why.
         why: String,
-        /// Whether it ends by itself when its cause is gone.
-        by_itself: bool,
     },
     /// A scope is sent again.
     Resume {
@@ -576,8 +588,35 @@ pub enum Step {
         /// The rule.
         rule: &'static str,
     },
+    /// Every record of a project was read, and what there is reason for is planned.
+    ReadWhole {
+        /// The project.
+        project: String,
+    },
+    /// What an older system left at Twilio was deleted.
+    Purged {
+        /// The project.
+        project: String,
+        /// How many records.
+        count: u64,
+    },
     /// Adds to a figure.
     Count(&'static str),
+}
+
+/// A kind of work that is done for a project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queue {
+    /// Inbound messages to interpret, of every project.
+    Inbox,
+    /// Records to read, messages to decide, values to write.
+    Decide,
+    /// Messages to send.
+    Send,
+    /// Inbound messages to list, messages of which Twilio is asked.
+    Follow,
+    /// Copies at Twilio.
+    Clean,
 }
 
 /// A lease: a piece of the work that one daemon does at a time.
@@ -845,6 +884,8 @@ pub struct Understood {
     pub messages: Vec<NewMessage>,
     /// A task for a person.
     pub task: Option<(&'static str, String)>,
+    /// Whether its record at Twilio stays there: an opt-out can be read there too.
+    pub keep_at_twilio: bool,
     /// Records that hold the number, in which an opt-out is written: record, fields and values.
     pub writes: Vec<(String, Vec<(String, String)>)>,
 }

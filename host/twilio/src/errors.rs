@@ -222,7 +222,7 @@ const TABLE: &[Explained] = &[
     entry(30005, Recipient, "The number is unknown or not in service.", "Correct the number in the record."),
     entry(30006, Recipient, "The number is a landline, or its carrier cannot be reached.", LANDLINE),
     entry(30007, Content, "Twilio or the carrier filtered the message as unwanted.", "Do not send the same text again; check its links, its wording and the number's registration."),
-    entry(30008, Transient, "The message was lost and the carrier gave no reason.", "Try once more after an hour or later, then use another channel."),
+    entry(30008, Unknown, "The carrier reports a failure and gives no reason; the message may have arrived.", "Ask the participant, or use another channel; it is not sent again by itself."),
     entry(30009, Unknown, "A part of an inbound message never arrived.", "Read what did arrive; ask the person to repeat it if it makes no sense."),
     entry(30010, Configuration, "The message would cost more than the limit set for it.", "Raise the limit, or remove it."),
     entry(30011, Recipient, "The recipient's phone cannot take pictures in this region.", "Send text only."),
@@ -281,8 +281,6 @@ const WAITS: &[(u32, u32)] = &[
     (30002, 15 * MINUTE),
     // A phone that is off or out of range tonight may be on in the morning.
     (30003, 6 * HOUR),
-    // Lost without a reason; Twilio's advice is not to hurry.
-    (30008, HOUR),
     // Congestion passes within minutes.
     (30017, 15 * MINUTE),
     // Twilio's own scheduling or service failed.

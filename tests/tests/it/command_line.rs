@@ -1,11 +1,17 @@
 //! The binary as its users meet it: the demonstration's transcript, the log, the exports, bad configuration.
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use anyhow::{Context, Result};
 use gateway::wording::digest;
-use tests::{BEN, Play, Stage};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tests::{BEN, PATIENCE, Play, Stage};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::operations::told;
 
 /// The program, built beside this test.
 fn consentry() -> Result<PathBuf> {
@@ -148,7 +154,7 @@ async fn a_wording_that_was_changed_is_held_and_its_new_digest_is_told() -> Resu
     let text = play.wordings[0].text.clone();
     let stage = Stage::with(&[play]).await?;
     let id = stage.invite("sleep", "1").await?;
-    let line = stage.line(&id)?;
+    let line = stage.line(&id).await?;
     assert_eq!(line.status, "held");
     assert!(line.reason.unwrap_or_default().contains("`invitation`"));
     let notes = tests::read(&stage.config)?.notes;
@@ -162,15 +168,81 @@ async fn the_operator_stops_a_project_by_its_name_and_no_other_name_stops_anythi
     let config = stage.config.display().to_string();
     let mistyped = run(&["stop", "slep", "--why", "a test", "--config", &config])?;
     assert!(!mistyped.status.success());
-    let told = String::from_utf8_lossy(&mistyped.stderr).into_owned();
-    assert!(told.contains("there is no project `slep`") && told.contains("sleep"), "{told}");
-    let stopped = run(&["stop", "sleep", "--why", "a test", "--config", &config])?;
-    assert_eq!(out(&stopped), "stopped: `sleep`\n");
+    let refused = String::from_utf8_lossy(&mistyped.stderr).into_owned();
+    assert!(refused.contains("there is no project `slep`") && refused.contains("sleep"), "{refused}");
+    // What changes something is asked on the stage's clock, or the machine's would be in the ledger.
+    assert_eq!(told(&stage, &["stop", "sleep", "--why", "a test"]).await?.1, "stopped: `sleep`\n");
     let id = stage.invite("sleep", "1").await?;
-    assert_eq!((stage.line(&id)?.status.as_str(), stage.received(BEN)), ("deferred", 0));
-    assert!(run(&["resume", "sleep", "--config", &config])?.status.success());
+    assert_eq!((stage.line(&id).await?.status.as_str(), stage.received(BEN)), ("deferred", 0));
+    told(&stage, &["resume", "sleep"]).await?;
     stage.later(60).await?;
     assert_eq!(stage.received(BEN), 1);
+    Ok(())
+}
+
+/// A daemon of its own process, killed when the test ends, and the lines of its log.
+struct Served {
+    daemon: Child,
+    lines: UnboundedReceiver<String>,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+impl Served {
+    fn start(config: &str) -> Result<Served> {
+        let mut daemon =
+            Command::new(consentry()?).args(["serve", "--config", config]).stderr(Stdio::piped()).spawn()?;
+        let log = BufReader::new(daemon.stderr.take().context("it was asked for")?);
+        let (line, lines) = unbounded_channel();
+        std::thread::spawn(move || log.lines().map_while(Result::ok).try_for_each(|said| line.send(said)));
+        Ok(Served { daemon, lines })
+    }
+
+    /// The next line of its log that says this.
+    async fn logged(&mut self, says: &str) -> Result<serde_json::Value> {
+        let found = async {
+            loop {
+                let line =
+                    self.lines.recv().await.with_context(|| format!("it ended before it said `{says}`"))?;
+                let line: serde_json::Value = serde_json::from_str(&line).with_context(|| line.clone())?;
+                if line["message"].as_str().is_some_and(|message| message.contains(says)) {
+                    return Ok(line);
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, found).await?
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_says_that_it_is_ready_and_drains_when_it_is_asked_to_end() -> Result<()> {
+    let stage = Stage::dark(&[Play::default()]).await?;
+    let config = stage.folder().join("served.toml");
+    let text = std::fs::read_to_string(&stage.config)?.replace("consentry.db", "served.db");
+    std::fs::write(&config, format!("admin-listen = \"127.0.0.1:0\"\n{text}[log]\nformat = \"json\"\n"))?;
+    let mut served = Served::start(&config.display().to_string())?;
+    let told = served.logged("health and figures").await?;
+    let admin = told["address"].as_str().context("the log names the address")?.to_owned();
+    served.logged("Consentry is at work").await?;
+    let client = reqwest::Client::new();
+    let ready = async {
+        while !client.get(format!("http://{admin}/readyz")).send().await?.status().is_success() {
+            tokio::task::yield_now().await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, ready).await??;
+    let figures = client.get(format!("http://{admin}/metrics")).send().await?.text().await?;
+    assert!(figures.contains("consentry_balance_known{project=\"sleep\"} 1"), "{figures}");
+    let id = Pid::from_raw(i32::try_from(served.daemon.id())?);
+    kill(id, Signal::SIGTERM)?;
+    served.logged("drained; what waits").await?;
+    assert!(served.daemon.wait()?.success());
     Ok(())
 }
 
@@ -178,18 +250,16 @@ async fn the_operator_stops_a_project_by_its_name_and_no_other_name_stops_anythi
 async fn a_held_message_is_a_task_and_is_decided_again_when_it_is_released() -> Result<()> {
     let stage = Stage::new().await?;
     let id = stage.invite("sleep", "5").await?;
-    assert_eq!(stage.line(&id)?.status, "held");
+    assert_eq!(stage.line(&id).await?.status, "held");
     let config = stage.config.display().to_string();
     let tasks = out(&run(&["tasks", "list", "--config", &config])?);
     assert!(tasks.contains("held-message") && tasks.contains("no consent"), "{tasks}");
     let consent = [("text_consent", "1"), ("text_consent_date", "2026-11-24")];
     stage.sandbox.redcap().save_form("5", "enrolment", None, 1, &consent).await;
-    let released = run(&["release", &id, "--why", "consent was documented", "--config", &config])?;
-    assert!(released.status.success(), "{}", String::from_utf8_lossy(&released.stderr));
+    told(&stage, &["release", &id, "--why", "consent was documented"]).await?;
     stage.settle().await?;
     stage.until(&id, "delivered").await?;
     assert!(out(&run(&["tasks", "list", "--config", &config])?).is_empty());
-    let again = run(&["release", &id, "--why", "again", "--config", &config])?;
-    assert!(!again.status.success());
+    assert!(told(&stage, &["release", &id, "--why", "again"]).await.is_err());
     Ok(())
 }

@@ -222,7 +222,7 @@ async fn what_was_not_out_in_time_is_never_sent() -> Result<()> {
 async fn the_operator_stops_one_project_or_all_and_lets_them_go_on() -> Result<()> {
     for scope in [Scope::Project("sleep".into()), Scope::All] {
         let stage = Stage::with(&[lax()]).await?;
-        let stop = Step::Stop { scope: scope.clone(), why: "the server moves".into(), by_itself: false };
+        let stop = Step::Stop { scope: scope.clone(), why: "the server moves".into() };
         stage.gateway.store.commit(stop).await?;
         let id = stage.invite("sleep", "1").await?;
         stage.later(3600).await?;

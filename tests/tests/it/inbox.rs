@@ -579,7 +579,14 @@ async fn claimed(stage: &Stage) -> Result<(gateway::outbox::Message, Lease)> {
     let until = stage.clock.seconds() + 120;
     let lease = Step::Lease { name: "a test's".into(), holder: "a test".into(), until };
     let Committed::Leased(lease) = store.commit(lease).await? else { anyhow::bail!("it is free") };
-    let claim = Step::Claim { project: "sleep".into(), lease: lease.clone(), limit: 1, until };
+    let claim = Step::Claim {
+        project: "sleep".into(),
+        lease: lease.clone(),
+        texts: 1,
+        calls: 0,
+        replies_only: false,
+        until,
+    };
     match store.commit(claim).await? {
         Committed::Claimed(mut claimed) => Ok((claimed.pop().context("it is claimed")?, lease)),
         other => anyhow::bail!("{other:?}"),

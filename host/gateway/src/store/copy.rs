@@ -5,7 +5,7 @@
 
 use super::read::verified;
 use super::sealing::wrapped;
-use super::sql::{Row, Sql, Value, one, scalar, values};
+use super::sql::{Row, Sql, Value, one, rows, scalar, values};
 use super::write::Writing;
 use super::{Database, Step, StoreError, apart, connect, sqlite, was_committed};
 use crate::ledger::Head;
@@ -34,7 +34,7 @@ pub struct Copied {
 ///
 /// [`StoreError::AtWork`] when a lease is in force, [`StoreError::NotEmpty`] when the target holds anything,
 /// [`StoreError::Ledger`] when the ledger does not verify, [`StoreError::Seal`] when these are not its keys.
-/// The target is then as it was, but for an empty schema.
+/// The target is then as it was, but for an empty schema. When it succeeds, everything is stopped in the first.
 pub fn copy(from: &Database, to: &Database, keys: &Keys, now: u32) -> Result<Copied, StoreError> {
     apart(|| connected(from, to, keys, now))
 }
@@ -49,18 +49,33 @@ fn connected(from: &Database, to: &Database, keys: &Keys, now: u32) -> Result<Co
     to.migrate()?;
     from.begin()?;
     to.begin()?;
-    let copied = all(&mut *from, &mut *to, keys, now);
-    // What is read is left as it was.
-    let _ = from.rollback();
-    if copied.is_err() {
-        let _ = to.rollback();
-        return copied;
-    }
+    let copied = match all(&mut *from, &mut *to, keys, now) {
+        Ok(copied) => copied,
+        Err(error) => {
+            // What is read is left as it was.
+            let _ = from.rollback();
+            let _ = to.rollback();
+            return Err(error);
+        }
+    };
     match to.commit() {
         Err(StoreError::Away(_)) if was_committed(&mut *to)? => {}
         committed => committed?,
     }
-    copied
+    leave(&mut *from, now)?;
+    Ok(copied)
+}
+
+/// The database that was moved sends nothing any more, also when a daemon is started on it by mistake.
+fn leave(from: &mut dyn Sql, now: u32) -> Result<(), StoreError> {
+    let why =
+        "the database was moved to another one, which sends now; nothing is to be sent from here any more";
+    from.execute(
+        "INSERT INTO stop (scope, at, why) VALUES ('', ?1, ?2) ON CONFLICT (scope) DO UPDATE SET why = excluded.why",
+        values![now, why],
+    )?;
+    from.execute("UPDATE lease SET fence = fence + 1, until = 0", values![])?;
+    from.commit()
 }
 
 fn all(from: &mut dyn Sql, to: &mut dyn Sql, keys: &Keys, now: u32) -> Result<Copied, StoreError> {
@@ -148,14 +163,8 @@ fn put(to: &mut dyn Sql, table: &str, columns: &[String], waiting: &mut Vec<Row>
     if waiting.is_empty() {
         return Ok(());
     }
-    let width = columns.len();
-    let rows: Vec<String> = (0..waiting.len())
-        .map(|row| {
-            let numbers: Vec<_> = (1..=width).map(|column| format!("?{}", row * width + column)).collect();
-            format!("({})", numbers.join(", "))
-        })
-        .collect();
-    let sql = format!("INSERT INTO {table} ({}) VALUES {}", columns.join(", "), rows.join(", "));
+    let places = rows(waiting.len(), &vec!["?"; columns.len()]);
+    let sql = format!("INSERT INTO {table} ({}) VALUES {places}", columns.join(", "));
     let given: Vec<Value> = waiting.drain(..).flat_map(|row| row.0).collect();
     to.execute(&sql, &given).map(|_| ())
 }

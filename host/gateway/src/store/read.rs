@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use twilio::{MessageBody, PhoneNumber};
 
 use super::sql::{Row, Sql, Value, one, scalar, values};
-use super::{OptOut, Store, StoreError, Task, Waiting, WriteBack};
+use super::{OptOut, Queue, Store, StoreError, Task, Waiting, WriteBack};
 use crate::ledger::{self, Head, Tampered, Verifier};
 use crate::outbox::{Message, NewMessage, State};
 use crate::vault::Vault;
@@ -85,10 +85,25 @@ pub struct Stopped {
 impl Store {
     /// Messages of a project to decide: planned or deferred, and due to be looked at.
     pub async fn undecided(&self, project: &str, now: u32, limit: u32) -> Result<Vec<Message>, StoreError> {
-        self.messages(
-            "WHERE project = ?1 AND state IN ('planned', 'deferred') AND look_at <= ?2 ORDER BY look_at, id LIMIT ?3",
-            values![project, now, limit].to_vec(),
-        )
+        let given = values![project, now, limit].to_vec();
+        self.ask(move |reading| {
+            // Somebody waits for a reply; what nobody waits for comes after it.
+            let mut found = messages(
+                reading.db,
+                reading.vault,
+                "WHERE project = ?1 AND state IN ('planned', 'deferred') AND priority = 0 AND look_at <= ?2 \
+                 ORDER BY look_at, id LIMIT ?3",
+                &given,
+            )?;
+            found.extend(messages(
+                reading.db,
+                reading.vault,
+                "WHERE project = ?1 AND state IN ('planned', 'deferred') AND priority <> 0 AND look_at <= ?2 \
+                 ORDER BY look_at, id LIMIT ?3",
+                &given,
+            )?);
+            Ok(found)
+        })
         .await
     }
 
@@ -108,18 +123,36 @@ impl Store {
 
     /// When something of a project is looked at next, if anything waits.
     pub async fn next_look(&self, project: &str) -> Result<Option<u32>, StoreError> {
+        let mut next = None;
+        for queue in [Queue::Decide, Queue::Send, Queue::Follow, Queue::Clean] {
+            next = next.into_iter().chain(self.next_of(queue, project).await?).min();
+        }
+        Ok(next)
+    }
+
+    /// When there is work of a kind for a project again, as far as the store knows.
+    pub(crate) async fn next_of(&self, queue: Queue, project: &str) -> Result<Option<u32>, StoreError> {
+        let statements: &[&str] = match queue {
+            // It is woken by each inbound message.
+            Queue::Inbox => &[],
+            Queue::Decide => &[
+                "SELECT MIN(look_at) FROM message WHERE project = ?1 AND state IN ('planned', 'deferred')",
+                "SELECT MIN(look_at) FROM write_back WHERE project = ?1 AND state = 'new'",
+            ],
+            Queue::Send => &[
+                "SELECT MIN(look_at) FROM message WHERE project = ?1 AND state IN ('due', 'claimed')",
+                "SELECT MIN(look_at) FROM message WHERE project = ?1 AND state = 'submitting'",
+            ],
+            Queue::Follow => &["SELECT MIN(look_at) FROM message WHERE project = ?1 \
+                 AND state IN ('accepted', 'sent', 'unknown') AND ended IS NULL"],
+            Queue::Clean => {
+                &["SELECT MIN(look_at) FROM copy WHERE project = ?1 AND state IN ('final', 'redacted')"]
+            }
+        };
         let project = project.to_owned();
         self.ask(move |reading| {
             let mut next: Option<u32> = None;
-            for sql in [
-                "SELECT MIN(look_at) FROM message WHERE project = ?1 AND state IN ('planned', 'deferred')",
-                "SELECT MIN(look_at) FROM message WHERE project = ?1 AND state IN ('due', 'claimed')",
-                "SELECT MIN(look_at) FROM message WHERE project = ?1 AND state = 'submitting'",
-                "SELECT MIN(look_at) FROM message WHERE project = ?1 AND ended IS NULL \
-                 AND state IN ('accepted', 'sent', 'unknown')",
-                "SELECT MIN(look_at) FROM copy WHERE project = ?1 AND state IN ('final', 'redacted')",
-                "SELECT MIN(look_at) FROM write_back WHERE project = ?1 AND state = 'new'",
-            ] {
+            for sql in statements {
                 let found: Option<u32> = scalar(reading.db, sql, values![project.as_str()])?;
                 next = next.into_iter().chain(found).min();
             }
@@ -434,7 +467,7 @@ impl Store {
             scalar(
                 reading.db,
                 "SELECT CAST(COALESCE(SUM(segments), 0) AS BIGINT) FROM message WHERE project = ?1 \
-                 AND state = 'accepted' AND ended IS NULL AND submitted > ?2",
+                 AND state IN ('accepted', 'sent', 'unknown') AND state = 'accepted' AND ended IS NULL AND submitted > ?2",
                 values![project, since],
             )
         })
@@ -445,14 +478,18 @@ impl Store {
     pub async fn ahead(&self, project: &str, until: u32) -> Result<(u64, u64), StoreError> {
         let project = project.to_owned();
         self.ask(move |reading| {
-            let row = one(
-                reading.db,
-                "SELECT COUNT(*), CAST(COALESCE(SUM(segments), 0) AS BIGINT) FROM message WHERE project = ?1 \
-                 AND state IN ('planned', 'deferred', 'due', 'claimed') AND look_at <= ?2",
-                values![project, until],
-            )?
-            .ok_or(StoreError::Damaged { what: "count" })?;
-            Ok((row.get(0)?, row.get(1)?))
+            let (mut messages, mut segments) = (0, 0);
+            for states in ["'planned', 'deferred'", "'due', 'claimed'"] {
+                let sql = format!(
+                    "SELECT COUNT(*), CAST(COALESCE(SUM(segments), 0) AS BIGINT) FROM message \
+                     WHERE project = ?1 AND state IN ({states}) AND look_at <= ?2"
+                );
+                let row = one(reading.db, &sql, values![project.as_str(), until])?
+                    .ok_or(StoreError::Damaged { what: "count" })?;
+                messages += row.get::<u64>(0)?;
+                segments += row.get::<u64>(1)?;
+            }
+            Ok((messages, segments))
         })
         .await
     }
@@ -467,7 +504,7 @@ impl Store {
     }
 
     /// Copies at Twilio by project and kind, with when the oldest was made. What is kept there on purpose is
-    /// the kind "kept".
+    /// the kind "kept"; what has no words any more is "emptied".
     pub async fn kept(&self) -> Result<Vec<Count>, StoreError> {
         self.counts(
             "SELECT project, CASE WHEN state = 'kept' THEN 'kept' ELSE kind END, COUNT(*), MIN(at) FROM copy \
@@ -600,7 +637,7 @@ fn count(row: &Row) -> Result<Count, StoreError> {
 /// The columns of a message, in the order in which [`message`] reads them.
 pub(super) const COLUMNS: &str = "id, occasion, project, purpose, record, survey, wording, number, cause, depth, \
                                   due, not_after, state, version, look_at, draft, sid, provider_status, \
-                                  error_code, reason, attempts, tries, looks, submitted, changed, ended, price";
+                                  error_code, reason, attempts, tries, looks, submitted, changed, ended, price, since";
 
 pub(super) fn messages(
     db: &mut dyn Sql,
@@ -650,6 +687,7 @@ pub(super) fn message(row: &Row, vault: &Vault) -> Result<Message, StoreError> {
         changed: row.get(24)?,
         ended: row.get(25)?,
         price: row.get(26)?,
+        since: row.get(27)?,
     })
 }
 

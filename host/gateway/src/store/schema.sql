@@ -40,6 +40,8 @@ CREATE TABLE message (
 ) STRICT;
 -- What must be looked at now, and nothing else, is in these indexes.
 CREATE INDEX message_undecided ON message (project, look_at, id) WHERE state IN ('planned', 'deferred');
+CREATE INDEX message_replies ON message (project, look_at, id)
+    WHERE state IN ('planned', 'deferred') AND priority = 0;
 CREATE INDEX message_due ON message (project, priority, look_at, id) WHERE state IN ('due', 'claimed');
 CREATE INDEX message_submitting ON message (project, look_at) WHERE state = 'submitting';
 CREATE INDEX message_followed ON message (project, look_at)
@@ -47,7 +49,7 @@ CREATE INDEX message_followed ON message (project, look_at)
 CREATE INDEX message_in_doubt ON message (recipient) WHERE state IN ('submitting', 'unknown');
 CREATE INDEX message_recipient ON message (recipient, submitted);
 CREATE INDEX message_record ON message (project, record, id);
-CREATE INDEX message_ended ON message (project, ended);
+CREATE INDEX message_ended ON message (project, ended, id) WHERE ended IS NOT NULL;
 CREATE UNIQUE INDEX message_sid ON message (sid) WHERE sid IS NOT NULL;
 
 -- Inbound messages are taken in once, for ever, by Twilio's id.
@@ -130,8 +132,7 @@ CREATE INDEX task_open ON task (at, id) WHERE resolved IS NULL;
 CREATE TABLE stop (
     scope TEXT PRIMARY KEY,
     at INTEGER NOT NULL,
-    why TEXT NOT NULL,
-    by_itself INTEGER NOT NULL
+    why TEXT NOT NULL
 ) STRICT;
 
 -- What Twilio still holds of ours: texts both ways and calls, until a fetch finds nothing any more.
@@ -148,6 +149,7 @@ CREATE TABLE copy (
     gone INTEGER
 ) STRICT;
 CREATE INDEX copy_due ON copy (project, look_at) WHERE state IN ('final', 'redacted');
+CREATE INDEX copy_calls ON copy (at) WHERE kind = 'call';
 CREATE INDEX copy_kept ON copy (project, kind, at) WHERE state <> 'gone';
 
 -- Pieces of the work that one daemon does at a time. `fence` counts the holders.

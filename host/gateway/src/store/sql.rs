@@ -150,6 +150,20 @@ pub(crate) fn scalar<T: FromValue>(db: &mut dyn Sql, sql: &str, values: &[Value]
     one(db, sql, values)?.ok_or(StoreError::Damaged { what: "count" })?.get(0)
 }
 
+/// The places of so many rows' values, `(?1, ?2), (?3, ?4)`, each written as its column wants it: `?`, or
+/// `CAST(? AS BIGINT)`.
+pub(crate) fn rows(count: usize, columns: &[&str]) -> String {
+    let mut number = 0;
+    let mut row = || {
+        let places = columns.iter().map(|column| {
+            number += 1;
+            column.replace('?', &format!("?{number}"))
+        });
+        format!("({})", places.collect::<Vec<_>>().join(", "))
+    };
+    (0..count).map(|_| row()).collect::<Vec<_>>().join(", ")
+}
+
 /// The values of a statement, in the order of its numbers.
 macro_rules! values {
     ($($value:expr),* $(,)?) => { &[$($crate::store::sql::Value::from($value)),*] };

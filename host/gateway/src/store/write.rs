@@ -8,14 +8,14 @@ use serde_json::{Value as Json, json};
 use twilio::{CallStatus, MessageStatus, PhoneNumber};
 
 use super::read::{COLUMNS, json_of, message, messages, opened};
-use super::sql::{Sql, Value, one, scalar, values};
+use super::sql::{Sql, Value, one, rows, scalar, values};
 use super::{
     Cleaning, Committed, Decided, DecisionRow, Fate, Found, Lease, Outcome, ProviderStatus, Received, Report,
     Scope, Step, StoreError, Understood,
 };
 use crate::floor;
 use crate::ledger::{self, GENESIS, Row};
-use crate::outbox::{Message, NewMessage, Reason, State, is_reply};
+use crate::outbox::{Message, NewMessage, Reason, State, is_reply, masked};
 use crate::refusal;
 use crate::vault::Vault;
 use crate::vocabulary::{Word, channel};
@@ -41,8 +41,19 @@ const CLEANINGS: u32 = 19;
 
 const DAY: u32 = 86_400;
 
-/// The stop under which what is found anew is held: the database was restored from a backup.
+/// Seconds that no lease lasts longer than.
+const LONGEST: u32 = 300;
+
+/// Seconds by which the clocks of two daemons may differ. What is further in the future was written by a clock
+/// that was wrong.
+const SKEW: u32 = 120;
+
+/// The figure that says when the database was restored from a backup.
 const RESTORED: &str = "restored";
+
+const WAS_RESTORED: &str = "the database was restored from a backup: what it takes for unsent may have been sent \
+                            since. Compare with Twilio's log, release or cancel what is held, and then \
+                            `consentry resume`";
 
 /// Rows of one statement that appends to the ledger.
 const ROWS: usize = 8;
@@ -76,12 +87,12 @@ impl<'a> Writing<'a> {
         match step {
             Step::Plan(messages) => self.plan(messages).map(Committed::Planned),
             Step::Decide(decided) => self.decide(decided),
-            Step::Claim { project, lease, limit, until } => self.claim(project, lease, *limit, *until),
+            Step::Claim { .. } => self.claim(step),
             Step::Submit { .. } => self.submit(step),
             Step::Settle { id, version, outcome } => self.settle(id, *version, outcome),
             Step::Report(report) => self.report(report),
             Step::Look { id, version, found } => self.look(id, *version, found),
-            Step::FindOut { id, fate, why } => self.find_out(id, *fate, why),
+            Step::FindOut { id, fate, why } => self.find_out(id, *fate, &masked(why)),
             Step::Receive(received) => self.receive(received),
             Step::Swept { project, until } => self.swept(project, *until),
             Step::Understand(understood) => self.understand(understood),
@@ -92,11 +103,13 @@ impl<'a> Writing<'a> {
             Step::WriteBack { id, error, again } => self.write_back(id, error.as_deref(), *again),
             Step::WriteOptOuts { project, field, records } => self.write_opt_outs(project, field, records),
             Step::Cleaned { sid, cleaning } => self.cleaned(sid, cleaning),
-            Step::Resolve { id, resolution } => self.resolve(id, resolution),
-            Step::Hold { id, why } => self.hold(id, why),
-            Step::Release { id, why } => self.release(id, why),
-            Step::Stop { scope, why, by_itself } => self.stop(scope, why, *by_itself),
-            Step::Resume { scope, why } => self.resume(scope, why),
+            Step::Resolve { id, resolution } => self.resolve(id, &masked(resolution)),
+            // What a person types may hold a number, and these words are kept for ever.
+            Step::Cancel { id, why } => self.cancel(id, &masked(why)),
+            Step::Hold { id, why } => self.hold(id, &masked(why)),
+            Step::Release { id, why } => self.release(id, &masked(why)),
+            Step::Stop { scope, why } => self.stop(scope, &masked(why)),
+            Step::Resume { scope, why } => self.resume(scope, &masked(why)),
             Step::Ask { kind, project, cause, sentence } => {
                 self.plan_task(kind, project, cause, None, sentence)?;
                 Ok(Committed::Done)
@@ -117,6 +130,18 @@ impl<'a> Writing<'a> {
                 )?;
                 Ok(Committed::Done)
             }
+            Step::ReadWhole { project } => {
+                self.db.execute(
+                    "INSERT INTO figure (name, value) VALUES (?1, ?2) \
+                     ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    values![format!("read-whole/{project}"), self.now],
+                )?;
+                Ok(Committed::Done)
+            }
+            Step::Purged { project, count } => {
+                self.ledger("purged", project, &json!({ "count": count }), None)?;
+                Ok(Committed::Done)
+            }
             Step::Count(name) => {
                 let value: u64 = scalar(
                     self.db,
@@ -134,9 +159,13 @@ impl<'a> Writing<'a> {
         if messages.is_empty() {
             return Ok(planned);
         }
-        // What is found anew after a restore may have been found, and sent, before it.
-        let restored: Option<String> =
-            self.first("SELECT why FROM stop WHERE scope = ?1", values![RESTORED])?;
+        // What is found after a restore, until everything was read once, may have been found and sent before it.
+        let read = format!("read-whole/{}", messages[0].project);
+        let restored: Option<i64> = self.first(
+            "SELECT value FROM figure WHERE name = ?1 AND value > COALESCE( \
+                 (SELECT whole.value FROM figure AS whole WHERE whole.name = ?2), 0)",
+            values![RESTORED, read],
+        )?;
         for new in messages {
             let id = self.id()?;
             let number = new.number.as_ref().map(PhoneNumber::expose);
@@ -170,15 +199,11 @@ impl<'a> Writing<'a> {
                     "record": new.record, "due": new.due, "cause": new.cause,
                 });
                 self.ledger("occasion", &id, &public, None)?;
-                if let Some(why) = &restored
+                if restored.is_some()
                     && let Some(message) = self.message(&id)?
                 {
-                    self.advance(
-                        &message,
-                        State::Held,
-                        self.now,
-                        Some(&Reason::new("restored", why.as_str())),
-                    )?;
+                    let why = Reason::new("restored", WAS_RESTORED);
+                    self.advance(&message, State::Held, self.now, Some(&why))?;
                 }
                 planned.push(id);
             }
@@ -200,7 +225,7 @@ impl<'a> Writing<'a> {
         self.db.execute(
             "UPDATE message SET state = ?2, version = version + 1, look_at = ?3, draft = ?4, method = ?5, \
              recipient = COALESCE(?6, recipient), words = ?7, segments = ?8, rule = ?9, reason = ?10, \
-             changed = ?11 WHERE id = ?1",
+             changed = ?11, since = ?11 WHERE id = ?1",
             values![
                 decided.id.as_str(),
                 decided.state.name(),
@@ -244,13 +269,10 @@ impl<'a> Writing<'a> {
 
     /// Claims whose lease has ended are claimed again: their bytes never left, since that is another state.
     /// A submission whose lease has ended was cut off, and nobody knows what left.
-    fn claim(
-        &mut self,
-        project: &str,
-        lease: &Lease,
-        limit: u32,
-        until: u32,
-    ) -> Result<Committed, StoreError> {
+    fn claim(&mut self, step: &Step) -> Result<Committed, StoreError> {
+        let Step::Claim { project, lease, texts, calls, replies_only, until } = step else {
+            return Ok(Committed::Stale);
+        };
         if !self.holds(lease)? {
             return Ok(Committed::Stale);
         }
@@ -264,15 +286,23 @@ impl<'a> Writing<'a> {
             );
             self.unknown(&cut_off, &why)?;
         }
-        let claim = format!(
-            "UPDATE message SET state = 'claimed', version = version + 1, look_at = ?4, changed = ?2 \
-             WHERE id IN (SELECT id FROM message WHERE project = ?1 AND state IN ('due', 'claimed') \
-                          AND look_at <= ?2 ORDER BY priority, look_at, id LIMIT ?3{}) RETURNING {COLUMNS}",
-            self.db.skip_locked()
-        );
-        let rows = self.db.query(&claim, values![project, self.now, limit, until])?;
-        let mut claimed: Vec<Message> =
-            rows.iter().map(|row| message(row, self.vault)).collect::<Result<_, _>>()?;
+        let mut claimed: Vec<Message> = Vec::new();
+        for (limit, of) in [(*texts, "NOT LIKE 'voice-%'"), (*calls, "LIKE 'voice-%'")] {
+            if limit == 0 {
+                continue;
+            }
+            let replies = if *replies_only { "AND priority = 0" } else { "" };
+            let claim = format!(
+                "UPDATE message SET state = 'claimed', version = version + 1, look_at = ?4, changed = ?2 \
+                 WHERE id IN (SELECT id FROM message WHERE project = ?1 AND state IN ('due', 'claimed') \
+                              AND look_at <= ?2 AND method {of} {replies} \
+                              ORDER BY priority, look_at, id LIMIT ?3{}) RETURNING {COLUMNS}",
+                self.db.skip_locked()
+            );
+            for row in self.db.query(&claim, values![project, self.now, limit, *until])? {
+                claimed.push(message(&row, self.vault)?);
+            }
+        }
         claimed.sort_by(|a, b| {
             let key = |m: &Message| (!is_reply(m.new.purpose), m.new.due);
             key(a).cmp(&key(b)).then_with(|| a.id.cmp(&b.id))
@@ -301,6 +331,10 @@ impl<'a> Writing<'a> {
         let facts = self.facts(&message, &draft, &recipient, sender, *ceiling, *swept)?;
         if let Err(stop) = floor::at_submission(&facts) {
             self.advance(&message, stop.state, stop.look_at.unwrap_or(self.now), Some(&stop.reason))?;
+            if stop.state == State::Held {
+                let cause = format!("{id}/{}", message.version);
+                self.plan_task("held-message", &message.new.project, &cause, None, &stop.reason.sentence)?;
+            }
             return Ok(Committed::Stopped(stop.reason));
         }
         self.db.execute(
@@ -353,7 +387,9 @@ impl<'a> Writing<'a> {
             unread: count(1)? > 0,
             unclear: count(2)? > 0,
             stops,
-            inbound_read: counted.get::<Option<u32>>(5)?.is_some_and(|until| until >= swept),
+            inbound_read: counted
+                .get::<Option<u32>>(5)?
+                .is_some_and(|until| until >= swept && until <= self.now + SKEW),
             texts_today: count(3)?,
             same_text_today: count(4)?,
             ceiling,
@@ -404,9 +440,28 @@ impl<'a> Writing<'a> {
                 return self.contradicted(&message, sid, status);
             }
             self.adopt(&message, sid)?;
+            if message.state == State::Unknown {
+                self.settle_task(id, "Twilio has it")?;
+            }
             self.progress(&message, status, None)?;
             return Ok(Committed::Done);
         }
+        if let Outcome::OptedOut { code } = outcome {
+            // What Twilio knows of the number holds, however late we hear of it.
+            self.provider_opt_out(&message, *code)?;
+        }
+        // A no can come after the submission was given up as unknown: it is the answer to that very one.
+        let in_doubt = message.state == State::Unknown
+            && message.version == version + 1
+            && message.sid.is_none()
+            && !matches!(outcome, Outcome::Unknown { .. });
+        let message = if in_doubt {
+            self.settle_task(id, "Twilio refused it")?;
+            self.db.execute("UPDATE message SET ended = NULL WHERE id = ?1", values![id])?;
+            Message { state: State::Submitting, version, ended: None, ..message }
+        } else {
+            message
+        };
         // A status callback may have come before the answer that we then did not get.
         if message.state != State::Submitting || message.version != version {
             return Ok(Committed::Stale);
@@ -423,7 +478,6 @@ impl<'a> Writing<'a> {
             Outcome::OptedOut { code } => {
                 self.not_sent(&message, *code, None)?;
                 self.advance(&message, State::Failed, self.now, Some(&floor::opted_out()))?;
-                self.provider_opt_out(&message, *code)?;
             }
             Outcome::Held { code, why, stop } => {
                 self.not_sent(&message, *code, None)?;
@@ -451,7 +505,7 @@ impl<'a> Writing<'a> {
         attempt: Option<&Attempt>,
     ) -> Result<(), StoreError> {
         let mut attempts = message.attempts.clone();
-        attempts.extend(attempt.cloned());
+        attempts.extend(attempt.copied());
         self.db.execute(
             "UPDATE message SET attempts = ?2, tries = tries + 1, error_code = ?3, submitted = NULL, sid = NULL, \
              provider_status = NULL WHERE id = ?1",
@@ -473,7 +527,9 @@ impl<'a> Writing<'a> {
         let sentence = "nobody knows whether this message was sent: Twilio was asked to the end. It is never sent \
                         again by itself. Look for it in Twilio's log, and then `consentry settle` it";
         self.end(&message.id, State::Unknown)?;
-        self.plan_task("unknown-send", &message.new.project, &message.id, None, sentence)
+        // By version: a message that a person let go again can come to this again.
+        let cause = format!("{}/unknown/{}", message.id, message.version);
+        self.plan_task("unknown-send", &message.new.project, &cause, None, sentence)
     }
 
     fn next_look(&mut self, id: &str, look_at: u32, looks: u32) -> Result<(), StoreError> {
@@ -486,7 +542,8 @@ impl<'a> Writing<'a> {
 
     fn adopt(&mut self, message: &Message, sid: &str) -> Result<(), StoreError> {
         self.db.execute(
-            "UPDATE message SET sid = ?2 WHERE id = ?1 AND sid IS NULL",
+            "UPDATE message SET sid = ?2 WHERE id = ?1 AND sid IS NULL \
+             AND NOT EXISTS (SELECT 1 FROM message AS other WHERE other.sid = ?2)",
             values![message.id.as_str(), sid],
         )?;
         self.keep_copy(sid, copy_kind(message), message)
@@ -534,7 +591,10 @@ impl<'a> Writing<'a> {
                 self.end(&message.id, state)?;
             }
         }
-        self.finish_copy(sid)?;
+        // One that goes on is still followed, and its record is needed for that.
+        if message.ended.is_some() || status.state().is_end() {
+            self.finish_copy(sid)?;
+        }
         Ok(Committed::Done)
     }
 
@@ -574,10 +634,12 @@ impl<'a> Writing<'a> {
         Ok(Committed::Done)
     }
 
-    fn settle_task(&mut self, cause: &str, how: &str) -> Result<(), StoreError> {
+    /// The task about a message that was unknown is done: it is known what became of it.
+    fn settle_task(&mut self, id: &str, how: &str) -> Result<(), StoreError> {
         self.db.execute(
-            "UPDATE task SET resolved = ?2, resolution = ?3 WHERE cause = ?1 AND resolved IS NULL",
-            values![cause, self.now, how],
+            "UPDATE task SET resolved = ?2, resolution = ?3 WHERE kind = 'unknown-send' AND cause LIKE ?1 \
+             AND resolved IS NULL",
+            values![format!("{id}/unknown/%"), self.now, how],
         )?;
         Ok(())
     }
@@ -606,9 +668,9 @@ impl<'a> Writing<'a> {
                 message.id.as_str(),
                 state.name(),
                 last.as_str(),
-                code,
-                reason.as_ref().map(|reason| reason.rule.as_str()),
-                reason.as_ref().map(json_of),
+                code.filter(|_| news),
+                reason.as_ref().filter(|_| news).map(|reason| reason.rule.as_str()),
+                reason.as_ref().filter(|_| news).map(json_of),
                 self.now
             ],
         )?;
@@ -620,11 +682,17 @@ impl<'a> Writing<'a> {
         }
         let public = json!({ "status": status.as_str(), "code": code, "state": state.name() });
         self.ledger("status", &message.id, &public, None)?;
-        if let Some(code) = code {
+        if let Some(code) = code.filter(|_| news) {
             self.learn_from(message, code)?;
         }
         if moves && state.is_end() {
             self.after_the_end(message, state, code)?;
+        }
+        // Nothing more was expected of it, so nothing else cleans up what has come to light.
+        if message.ended.is_some()
+            && let Some(sid) = self.sid_of(&message.id)?
+        {
+            self.finish_copy(&sid)?;
         }
         Ok(news)
     }
@@ -667,23 +735,25 @@ impl<'a> Writing<'a> {
             Some(_) => Some(CALL_AGAIN),
             None => code.and_then(twilio::wait_after).filter(|_| state != State::Delivered),
         };
+        // An account without money is nobody's failure: what it kept from leaving waits as long as it may.
+        let unpaid = code.is_some_and(twilio::is_account);
         let again = wait.filter(|wait| {
             let in_time = message.new.not_after.is_none_or(|end| self.now + wait < end);
-            in_time && message.tries < RETRIES && message.ended.is_none()
+            in_time && (unpaid || message.tries < RETRIES) && message.ended.is_none()
         });
-        let sid: Option<String> = self.first(
-            "SELECT sid FROM message WHERE id = ?1 AND sid IS NOT NULL",
-            values![message.id.as_str()],
-        )?;
-        if let Some(sid) = &sid {
-            self.finish_copy(sid)?;
+        if let Some(sid) = self.sid_of(&message.id)? {
+            self.finish_copy(&sid)?;
         }
         let Some(wait) = again else { return self.end(&message.id, state) };
         self.not_sent(message, code, attempt.as_ref())?;
-        let why =
-            Reason::new("delivery.again", "it failed at Twilio for a passing reason, and is decided again");
+        let rule = if unpaid { "send.account" } else { "delivery.again" };
+        let why = Reason::new(rule, "it failed at Twilio for a passing reason, and is decided again");
         let failed = Message { state, ..message.clone() };
         self.advance(&failed, State::Deferred, self.now + wait, Some(&why))
+    }
+
+    fn sid_of(&mut self, id: &str) -> Result<Option<String>, StoreError> {
+        self.first("SELECT sid FROM message WHERE id = ?1 AND sid IS NOT NULL", values![id])
     }
 
     /// Twilio's copy of what has ended is cleaned up from now on.
@@ -843,8 +913,10 @@ impl<'a> Writing<'a> {
     fn swept(&mut self, project: &str, until: u32) -> Result<Committed, StoreError> {
         self.db.execute(
             "INSERT INTO swept (project, until, at) VALUES (?1, ?2, ?3) ON CONFLICT (project) DO UPDATE \
-             SET until = CASE WHEN swept.until > excluded.until THEN swept.until ELSE excluded.until END, \
+             SET until = CASE WHEN swept.until > excluded.until AND swept.until <= excluded.at THEN swept.until \
+                          ELSE excluded.until END, \
              at = excluded.at",
+            // What lies in the future was written by a clock that was wrong.
             values![project, until, self.now],
         )?;
         Ok(Committed::Done)
@@ -879,6 +951,12 @@ impl<'a> Writing<'a> {
             self.plan_write(&format!("{}/{index}", understood.sid), &project, record, None, values)?;
         }
         self.plan(&understood.messages)?;
+        if understood.keep_at_twilio {
+            self.db.execute(
+                "UPDATE copy SET state = 'kept' WHERE sid = ?1 AND state = 'open'",
+                values![understood.sid.as_str()],
+            )?;
+        }
         self.finish_copy(&understood.sid)?;
         Ok(Committed::Done)
     }
@@ -893,7 +971,10 @@ impl<'a> Writing<'a> {
              AND ended IS NULL AND (cause IS NULL OR cause NOT IN ( \
                  SELECT later.sid FROM inbound AS later JOIN inbound AS this ON this.sid = ?4 \
                  WHERE later.sender = ?1 AND (later.sent > this.sent \
-                       OR (later.sent = this.sent AND later.seq > this.seq))))",
+                       OR (later.sent = this.sent AND later.seq > this.seq)))) \
+             AND NOT EXISTS (SELECT 1 FROM inbound AS later JOIN inbound AS this ON this.sid = ?4 \
+                 WHERE later.sender = ?1 AND later.project = ?2 AND later.intent = 'stop' \
+                 AND (later.sent > this.sent OR (later.sent = this.sent AND later.seq > this.seq)))",
             values![recipient.as_slice(), project, self.now, sid],
         )?;
         self.ledger("opt-in", sid, &json!({ "project": project }), Some(phone.as_bytes()))?;
@@ -992,7 +1073,7 @@ impl<'a> Writing<'a> {
 
     fn cleaned(&mut self, sid: &str, cleaning: &Cleaning) -> Result<Committed, StoreError> {
         let select = format!(
-            "SELECT state, tries, message, project FROM copy WHERE sid = ?1 AND state IN ('final', 'redacted'){}",
+            "SELECT state, tries, message, project, kind FROM copy WHERE sid = ?1 AND state IN ('final', 'redacted'){}",
             self.db.for_update()
         );
         let copy = one(self.db, &select, values![sid])?;
@@ -1013,7 +1094,8 @@ impl<'a> Writing<'a> {
                     "UPDATE copy SET state = 'redacted', look_at = ?2, tries = 0 WHERE sid = ?1",
                     values![sid, self.now + wait],
                 )?;
-                if was_final {
+                // A call has no words that could be emptied.
+                if was_final && copy.get::<String>(4)? != "call" {
                     self.ledger("redacted-at-twilio", sid, &json!({ "price": price }), None)?;
                 }
             }
@@ -1078,24 +1160,40 @@ impl<'a> Writing<'a> {
         Ok(Committed::Done)
     }
 
+    /// What has not left is not to leave any more.
+    fn cancel(&mut self, id: &str, why: &str) -> Result<Committed, StoreError> {
+        let Some(message) = self.message(id)?.filter(|message| message.may_become(State::Canceled)) else {
+            return Ok(Committed::Stale);
+        };
+        self.advance(&message, State::Canceled, self.now, Some(&Reason::new("canceled-by-hand", why)))?;
+        self.close_held(id, why)?;
+        Ok(Committed::Done)
+    }
+
     /// A held message is decided again from its start: what held it may hold it again.
     fn release(&mut self, id: &str, why: &str) -> Result<Committed, StoreError> {
         let Some(message) = self.message(id)?.filter(|message| message.state == State::Held) else {
             return Ok(Committed::Stale);
         };
         self.advance(&message, State::Deferred, self.now, Some(&Reason::new("released", why)))?;
-        self.db.execute(
-            "UPDATE task SET resolved = ?2, resolution = ?3 WHERE cause LIKE ?1 AND resolved IS NULL",
-            values![format!("{id}/%"), self.now, why],
-        )?;
+        self.close_held(id, why)?;
         Ok(Committed::Done)
     }
 
-    fn stop(&mut self, scope: &Scope, why: &str, by_itself: bool) -> Result<Committed, StoreError> {
+    fn close_held(&mut self, id: &str, how: &str) -> Result<(), StoreError> {
         self.db.execute(
-            "INSERT INTO stop (scope, at, why, by_itself) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (scope) DO UPDATE SET at = excluded.at, why = excluded.why, by_itself = excluded.by_itself",
-            values![scope.word(), self.now, why, u32::from(by_itself)],
+            "UPDATE task SET resolved = ?2, resolution = ?3 WHERE kind = 'held-message' AND cause LIKE ?1 \
+             AND resolved IS NULL",
+            values![format!("{id}/%"), self.now, how],
+        )?;
+        Ok(())
+    }
+
+    fn stop(&mut self, scope: &Scope, why: &str) -> Result<Committed, StoreError> {
+        self.db.execute(
+            "INSERT INTO stop (scope, at, why) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (scope) DO UPDATE SET at = excluded.at, why = excluded.why",
+            values![scope.word(), self.now, why],
         )?;
         self.ledger("stopped", &scope.word(), &json!({ "why": why }), None)?;
         Ok(Committed::Done)
@@ -1116,7 +1214,7 @@ impl<'a> Writing<'a> {
         if known.is_some() {
             return Ok(());
         }
-        self.stop(scope, &why.sentence, false)?;
+        self.stop(scope, &why.sentence)?;
         let kind = match scope {
             Scope::Wording(_) => "stopped-wording",
             Scope::Recipient(..) => "unreachable-number",
@@ -1133,14 +1231,21 @@ impl<'a> Writing<'a> {
             return Ok(Committed::Stale);
         }
         self.ledger("resumed", &word, &json!({ "why": why }), None)?;
-        if *scope == Scope::All {
-            self.db.execute("DELETE FROM stop WHERE scope = ?1", values![RESTORED])?;
-        }
         self.db.execute(
             "UPDATE task SET resolved = ?2, resolution = ?3 WHERE cause LIKE ?1 AND resolved IS NULL",
             values![format!("stop/{word}/%"), self.now, why],
         )?;
         self.wake("rule = ?2", "floor.stopped")?;
+        if matches!(scope, Scope::Wording(_)) {
+            // Those of another wording that is stopped are held again.
+            let held = self.db.query(
+                "SELECT id FROM message WHERE state = 'held' AND rule = 'floor.wording' AND ended IS NULL",
+                values![],
+            )?;
+            for row in held {
+                self.release(&row.get::<String>(0)?, why)?;
+            }
+        }
         Ok(Committed::Done)
     }
 
@@ -1156,7 +1261,8 @@ impl<'a> Writing<'a> {
             return Ok(if inserted == 1 { Committed::Leased(lease) } else { Committed::Stale });
         };
         let (by, fence, ends): (String, i64, u32) = (held.get(0)?, held.get(1)?, held.get(2)?);
-        let in_force = ends > self.now;
+        // None lasts for so long: it was written by a clock that was wrong.
+        let in_force = ends > self.now && ends - self.now <= LONGEST;
         if in_force && by != holder {
             return Ok(Committed::Stale);
         }
@@ -1213,12 +1319,12 @@ impl<'a> Writing<'a> {
 
     /// What was due when the backup was made may have been sent since: a person looks first.
     fn restored(&mut self, since: u32) -> Result<Committed, StoreError> {
-        let sentence = "the database was restored from a backup: what it takes for unsent may have been sent since. \
-                        Compare with Twilio's log, release or cancel what is held, and then `consentry resume`";
-        self.stop(&Scope::All, sentence, false)?;
+        let sentence = WAS_RESTORED;
+        self.stop(&Scope::All, sentence)?;
         self.db.execute(
-            "INSERT INTO stop (scope, at, why, by_itself) VALUES (?1, ?2, ?3, 0) ON CONFLICT (scope) DO NOTHING",
-            values![RESTORED, self.now, sentence],
+            "INSERT INTO figure (name, value) VALUES (?1, ?2) \
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            values![RESTORED, self.now],
         )?;
         let open = "WHERE state IN ('planned', 'deferred', 'due', 'claimed', 'submitting')";
         for message in messages(self.db, self.vault, open, values![])? {
@@ -1380,7 +1486,9 @@ impl<'a> Writing<'a> {
         )?;
         if inserted == 1 {
             let public = json!({ "kind": kind, "project": project, "sentence": sentence });
-            self.ledger("task", cause, &public, None)?;
+            // A task about a message belongs to its story.
+            let about = cause.split_once('/').filter(|(id, _)| id.len() == ulid::ULID_LEN);
+            self.ledger("task", about.map_or(cause, |(id, _)| id), &public, None)?;
         }
         Ok(())
     }
@@ -1404,8 +1512,8 @@ impl<'a> Writing<'a> {
                 Step::Submit { id, .. }
                 | Step::Settle { id, .. }
                 | Step::Look { id, .. }
-                | Step::FindOut { id, .. } => (by_id, id),
-                Step::Report(Report { id: Some(id), .. }) => (by_id, id),
+                | Step::FindOut { id, .. }
+                | Step::Report(Report { id: Some(id), .. }) => (by_id, id),
                 Step::Report(report) => {
                     ("SELECT recipient FROM message WHERE sid = ?1 AND recipient IS NOT NULL", &report.sid)
                 }
@@ -1474,24 +1582,12 @@ impl<'a> Writing<'a> {
         let entries = std::mem::take(&mut self.entries);
         let mut head = if self.db.is_shared() || entries.is_empty() { None } else { Some(self.head()?) };
         for chunk in entries.chunks(ROWS) {
-            let mut sql = String::from(
-                "INSERT INTO ledger (seq, at, kind, subject, public, commitment, private, hash) VALUES ",
+            let sql = format!(
+                "INSERT INTO ledger (seq, at, kind, subject, public, commitment, private, hash) VALUES {}",
+                rows(chunk.len(), &["?"; 8])
             );
             let mut given = Vec::with_capacity(chunk.len() * 8);
-            for (index, entry) in chunk.iter().enumerate() {
-                let n = index * 8;
-                let comma = if index == 0 { "" } else { ", " };
-                sql += &format!(
-                    "{comma}(?{}, ?{}, ?{}, ?{}, ?{}, ?{}, ?{}, ?{})",
-                    n + 1,
-                    n + 2,
-                    n + 3,
-                    n + 4,
-                    n + 5,
-                    n + 6,
-                    n + 7,
-                    n + 8
-                );
+            for entry in chunk {
                 let chained = head.as_mut().map(|(seq, before)| {
                     *seq += 1;
                     let row = Row {
@@ -1542,16 +1638,20 @@ impl<'a> Writing<'a> {
         }
         self.db.lock(b"ledger")?;
         let (mut seq, mut before) = self.head()?;
-        let rows = self.db.query(
+        let unsealed = self.db.query(
             "SELECT id, at, kind, subject, public, commitment FROM ledger WHERE seq IS NULL ORDER BY id LIMIT 1000",
             values![],
         )?;
-        let count = rows.len();
-        for chunk in rows.chunks(100) {
-            let mut sql =
-                String::from("UPDATE ledger SET seq = sealed.seq, hash = sealed.hash FROM (VALUES ");
+        let count = unsealed.len();
+        for chunk in unsealed.chunks(100) {
+            let columns = ["CAST(? AS BIGINT)", "CAST(? AS BIGINT)", "CAST(? AS BYTEA)"];
+            let sql = format!(
+                "UPDATE ledger SET seq = sealed.seq, hash = sealed.hash FROM (VALUES {}) AS sealed (id, seq, hash) \
+                 WHERE ledger.id = sealed.id",
+                rows(chunk.len(), &columns)
+            );
             let mut given = Vec::with_capacity(chunk.len() * 3);
-            for (index, row) in chunk.iter().enumerate() {
+            for row in chunk {
                 seq += 1;
                 let sealed = Row {
                     seq,
@@ -1563,18 +1663,9 @@ impl<'a> Writing<'a> {
                     hash: Vec::new(),
                 };
                 before = sealed.chained(&before).to_vec();
-                let n = index * 3;
-                let comma = if index == 0 { "" } else { ", " };
-                sql += &format!(
-                    "{comma}(CAST(?{} AS BIGINT), CAST(?{} AS BIGINT), CAST(?{} AS BYTEA))",
-                    n + 1,
-                    n + 2,
-                    n + 3
-                );
                 let seq = i64::try_from(seq).unwrap_or(i64::MAX);
                 given.extend_from_slice(values![row.get::<i64>(0)?, seq, before.clone()]);
             }
-            sql += ") AS sealed (id, seq, hash) WHERE ledger.id = sealed.id";
             self.db.execute(&sql, &given)?;
         }
         Ok(Committed::Count(count as u64))

@@ -29,14 +29,17 @@ pub(super) fn export(study: &Study, form: &Form, now: DateTime) -> Result<Value,
         Some(Err(_)) => return Err(ApiError::bad("The parameter \"filterLogic\" contains a syntax error")),
     };
     let mut rows = Vec::new();
-    for record in &project.records {
+    let asked = |record: &&Record| wanted.records.is_empty() || wanted.records.contains(&record.id);
+    let (begin, end) = (form.filled("dateRangeBegin"), form.filled("dateRangeEnd"));
+    let in_time = |record: &&Record| {
         let changed = study.changed.get(&record.id).map(|at| at.strftime("%Y-%m-%d %H:%M:%S").to_string());
         let changed = changed.unwrap_or_default();
-        let in_time = form.filled("dateRangeBegin").is_none_or(|begin| changed.as_str() >= begin)
-            && form.filled("dateRangeEnd").is_none_or(|end| changed.as_str() <= end);
-        if in_time && (wanted.records.is_empty() || wanted.records.contains(&record.id)) {
-            export_record(project, record, &wanted, logic.as_ref(), now, &mut rows);
-        }
+        begin.is_none_or(|begin| changed.as_str() >= begin) && end.is_none_or(|end| changed.as_str() <= end)
+    };
+    // Most ask for one record of many, and for no time.
+    let found = project.records.iter().filter(asked);
+    for record in found.filter(|record| (begin.is_none() && end.is_none()) || in_time(record)) {
+        export_record(project, record, &wanted, logic.as_ref(), now, &mut rows);
     }
     Ok(rows.into())
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use consentry_guest::host::{log, redcap, settings};
 use consentry_guest::{
-    Allowance, Deferral, Description, Draft, Finding, Inbound, Intent, Occasion, Rule, Scope, Setting, SettingKind,
-    Stage, Stop, Verdict, compliance,
+    Allowance, Deferral, Description, Draft, Finding, Inbound, Intent, Occasion, Rule, Scope, Setting,
+    SettingKind, Stage, Stop, Verdict, compliance,
 };
 
 /// The hostile policy.
