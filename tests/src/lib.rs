@@ -4,6 +4,7 @@
 pub mod crash;
 pub mod crowd;
 pub mod postgres;
+pub mod privacy;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

@@ -277,7 +277,7 @@ fn received(project: &Project, message: Arrived) -> Received {
         body: message.body,
         provider,
         sent: message.sent,
-        keep_at_twilio: account.keep_opt_outs && matches!(plain, Some(Keyword::Stop | Keyword::Start)),
+        keep_at_twilio: account.keep_opt_outs && matches!(keyword, Some(Keyword::Stop | Keyword::Start)),
         stop: stop.then(|| Reason::new("floor.keyword", "keyword")),
     }
 }

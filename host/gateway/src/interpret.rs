@@ -129,7 +129,6 @@ impl Gateway {
             start: false,
             messages: vec![],
             task: None,
-            keep_at_twilio: false,
             writes: vec![],
         };
         let written = |value: &str| match &project.fields.opt_out {
@@ -198,8 +197,6 @@ impl Gateway {
                 understood.task = Some(("unread-reply", sentence.into()));
             }
         }
-        understood.keep_at_twilio =
-            project.account.keep_opt_outs && (understood.stop.is_some() || understood.start);
         Step::Understand(Box::new(understood))
     }
 }

@@ -884,8 +884,6 @@ pub struct Understood {
     pub messages: Vec<NewMessage>,
     /// A task for a person.
     pub task: Option<(&'static str, String)>,
-    /// Whether its record at Twilio stays there: an opt-out can be read there too.
-    pub keep_at_twilio: bool,
     /// Records that hold the number, in which an opt-out is written: record, fields and values.
     pub writes: Vec<(String, Vec<(String, String)>)>,
 }

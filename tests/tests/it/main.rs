@@ -10,4 +10,6 @@ mod inbox;
 mod language;
 mod load;
 mod operations;
+mod privacy;
 mod road;
+mod store;

@@ -424,7 +424,6 @@ fn understood(sid: &str, intent: &'static str) -> Understood {
         start: intent == "start",
         messages: vec![],
         task: None,
-        keep_at_twilio: false,
         writes: vec![],
     }
 }

@@ -951,12 +951,6 @@ impl<'a> Writing<'a> {
             self.plan_write(&format!("{}/{index}", understood.sid), &project, record, None, values)?;
         }
         self.plan(&understood.messages)?;
-        if understood.keep_at_twilio {
-            self.db.execute(
-                "UPDATE copy SET state = 'kept' WHERE sid = ?1 AND state = 'open'",
-                values![understood.sid.as_str()],
-            )?;
-        }
         self.finish_copy(&understood.sid)?;
         Ok(Committed::Done)
     }
