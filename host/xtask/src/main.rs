@@ -109,6 +109,8 @@ fn verify() -> Result<()> {
     policies()?;
     step("lints");
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    // What is off by default is compiled too.
+    cargo(&["check", "--package", "consentry", "--features", "otlp"])?;
     step("tests");
     // Some tests run the program itself; and one failure must not hide the others.
     programs()?;
@@ -137,6 +139,10 @@ fn skipped() {
     let missing = |program: &str| Command::new(program).arg("--version").output().is_err();
     if missing("chromium") || missing("chromedriver") {
         step("skipped: the browser test, because chromium or chromedriver is not installed");
+    }
+    let server = std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut versions| versions.next().is_some());
+    if !server && missing("initdb") {
+        step("skipped: the tests on PostgreSQL, because its server is not installed");
     }
     if std::env::var_os("CONSENTRY_CORPUS").is_none() {
         step(

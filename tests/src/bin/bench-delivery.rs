@@ -253,8 +253,7 @@ async fn throughput(sandbox: &Handle, size: &Size, server: Option<&postgres::Ser
     drop(ready);
 
     let ready = Ready::with(sandbox, size, server, clock()?).await?;
-    let silent = CallbackMix { drop: 1, ..CallbackMix::default() };
-    ready.crowd.sandbox.faults().random(1, CreateMix::default(), silent);
+    say_nothing(&ready.crowd);
     let recorder = recorder()?;
     let before = (spent(), recorder.render());
     let ours = ready.send(size.messages).await?;
@@ -274,6 +273,7 @@ async fn throughput(sandbox: &Handle, size: &Size, server: Option<&postgres::Ser
     let clock = &ready.crowd.clock;
     let one_by_one = alone(store, clock, &draft, size.few, 1).await?;
     let hundreds = alone(store, clock, &draft, size.messages, 100).await?;
+    say_nothing(&ready.crowd);
     let no_store = posts(&ready.crowd, size).await?;
     Ok(Figures {
         decided: ready.decided,
@@ -288,13 +288,19 @@ async fn throughput(sandbox: &Handle, size: &Size, server: Option<&postgres::Ser
     })
 }
 
+/// Twilio posts no status callback from now on.
+fn say_nothing(crowd: &Crowd) {
+    let silent = CallbackMix { drop: 1, ..CallbackMix::default() };
+    crowd.sandbox.faults().random(1, CreateMix::default(), silent);
+}
+
 /// The store alone: messages claimed and completed, so many at once. One at a time is claimed before, so that
 /// it costs two commits.
 async fn alone(store: &Store, clock: &Clock, draft: &Draft, messages: usize, at_once: usize) -> Result<f64> {
     let project = format!("alone-{at_once}");
     let lease = hold(store, &project, clock).await?;
     let now = clock.seconds();
-    store.commit(Step::Swept { project: project.clone(), until: now + 86_400 }).await?;
+    store.commit(Step::Swept { project: project.clone(), until: now }).await?;
     due(store, &project, draft, messages, now).await?;
     let limit = if at_once == 1 { messages } else { at_once };
     let claim = || Step::Claim {
@@ -429,8 +435,8 @@ async fn a_draft(store: &Store) -> Result<Draft> {
     newest.draft.context("it was written")
 }
 
-/// The HTTP client and the sandbox alone, with as many requests at once as ours has in all. Somebody takes the
-/// status callbacks, which are dropped as in our run.
+/// The HTTP client and the sandbox alone, with as many requests at once as ours has in all, and no status
+/// callbacks, as in our run.
 async fn posts(crowd: &Crowd, size: &Size) -> Result<f64> {
     let base = crowd.sandbox.twilio_url();
     let client = twilio::Client::new(twilio::ClientConfig {
