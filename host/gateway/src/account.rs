@@ -40,16 +40,16 @@ const AHEAD: u32 = 86_400;
 
 impl Gateway {
     /// What is known of a project's account.
-    pub async fn account(&self, project: &str) -> Account {
+    pub fn account(&self, project: &str) -> Account {
         match self.work.get(project) {
-            Some(work) => work.account.lock().await.account.clone(),
+            Some(work) => work.account.lock().account.clone(),
             None => Look::default().account,
         }
     }
 
     /// What money a project's account has; none when nobody knows, as for a child account without its parent.
-    pub async fn money(&self, project: &str) -> Option<Money> {
-        self.work.get(project)?.account.lock().await.money.clone()
+    pub fn money(&self, project: &str) -> Option<Money> {
+        self.work.get(project)?.account.lock().money.clone()
     }
 
     /// Looks at an account. What waited for it is decided when it has become good.
@@ -63,7 +63,7 @@ impl Gateway {
                 Account::Bad("the Twilio account has no money left; it goes on when it is funded".into());
         }
         let look = Look { account: account.clone(), money: money.clone() };
-        let before = std::mem::replace(&mut *self.work[&project.name].account.lock().await, look).account;
+        let before = std::mem::replace(&mut *self.work[&project.name].account.lock(), look).account;
         let told = async {
             if account == Account::Good && before != Account::Good {
                 let wake = Step::Wake { project: project.name.clone(), rule: "floor.account" };

@@ -21,7 +21,7 @@ impl Gateway {
     /// Cleans up at Twilio, and says how many records were looked at.
     pub(crate) async fn clean(&self, name: &str) -> Result<usize, StoreError> {
         let Some(project) = self.projects.get(name) else { return Ok(0) };
-        if !self.is_sending(project).await {
+        if !self.is_sending(project) {
             return Ok(0);
         }
         let copies = self.store.to_clean(name, self.clock.seconds(), IN_A_ROW).await?;

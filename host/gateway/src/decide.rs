@@ -81,7 +81,7 @@ impl Gateway {
         project: &crate::project::Project,
         phone: &twilio::PhoneNumber,
     ) -> Result<carrier::LineType, carrier::Error> {
-        if let Some(known) = self.line_types.lock().await.get(phone) {
+        if let Some(known) = self.line_types.lock().get(phone) {
             return Ok(*known);
         }
         let found = project.account.client.lookup_line_type(phone).await;
@@ -89,7 +89,7 @@ impl Gateway {
             Ok(found) => line_type(found),
             Err(error) => return Err(carrier::Error::Unavailable(error.to_string())),
         };
-        self.line_types.lock().await.insert(phone.clone(), found);
+        self.line_types.lock().insert(phone.clone(), found);
         Ok(found)
     }
 }

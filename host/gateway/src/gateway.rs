@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use parking_lot::Mutex;
 use policy::Effect;
 use policy::contract::reviewer::{Draft, Stage};
 use policy::contract::router::Route;
@@ -15,7 +16,7 @@ use policy::{Reply, Request};
 use redcap::Record;
 use redcap::client::ExportRecords;
 use serde_json::json;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 use twilio::PhoneNumber;
@@ -296,13 +297,13 @@ impl Gateway {
     pub async fn sweep(&self) {
         let looks = self.projects.values().map(|project| async {
             self.look_at_account(project).await;
-            self.list_now(project).await;
+            self.list_now(project);
             if let Err(error) = self.connect(project).await {
                 let error = without_values(&error);
                 tracing::warn!(project = project.name, error, "REDCap does not answer; it is asked again");
                 return;
             }
-            self.work[&project.name].records.lock().await.insert(None);
+            self.work[&project.name].records.lock().insert(None);
             self.wake_deciding(&project.name);
             if let Err(error) = self.warn_of_kept(project).await {
                 tracing::warn!(
@@ -335,9 +336,9 @@ impl Gateway {
     }
 
     /// What came in at Twilio is listed as soon as it can be.
-    pub(crate) async fn list_now(&self, project: &Project) {
+    pub(crate) fn list_now(&self, project: &Project) {
         let work = &self.work[&project.name];
-        work.listed.lock().await.tried = 0;
+        work.listed.lock().tried = 0;
         work.list_inbound.store(true, Ordering::Relaxed);
         work.follow.send_modify(|count| *count += 1);
     }
@@ -350,10 +351,10 @@ impl Gateway {
     }
 
     /// A record may have changed. Nothing is believed until it is read back.
-    pub async fn record_changed(&self, project: &str, record: &str) {
+    pub fn record_changed(&self, project: &str, record: &str) {
         let Some(work) = self.work.get(project) else { return };
-        self.forget(project, record).await;
-        work.records.lock().await.insert(Some(record.to_owned()));
+        self.forget(project, record);
+        work.records.lock().insert(Some(record.to_owned()));
         self.wake_deciding(project);
     }
 
@@ -469,7 +470,7 @@ impl Gateway {
 
     async fn read_records(&self, project: &Arc<Project>) -> Result<usize, StoreError> {
         let Some(model) = project.model() else { return Ok(0) };
-        let waiting = std::mem::take(&mut *self.work[&project.name].records.lock().await);
+        let waiting = std::mem::take(&mut *self.work[&project.name].records.lock());
         let count = waiting.len();
         for record in waiting {
             let wanted = ExportRecords {
@@ -530,8 +531,8 @@ impl Gateway {
         Ok(())
     }
 
-    async fn forget(&self, project: &str, record: &str) {
-        let mut read = self.read.lock().await;
+    fn forget(&self, project: &str, record: &str) {
+        let mut read = self.read.lock();
         read.forgotten += 1;
         read.records.remove(&(project.to_owned(), record.to_owned()));
     }
@@ -547,12 +548,12 @@ impl Gateway {
     ) -> Result<(Arc<Record>, u32), Reason> {
         let key = (project.name.clone(), record.to_owned());
         if max_age > 0
-            && let Some((known, as_of)) = self.read.lock().await.records.get(&key)
+            && let Some((known, as_of)) = self.read.lock().records.get(&key)
             && as_of + max_age > now
         {
             return Ok((known.clone(), *as_of));
         }
-        let forgotten = self.read.lock().await.forgotten;
+        let forgotten = self.read.lock().forgotten;
         let wanted =
             ExportRecords { records: vec![record.into()], survey_fields: true, ..ExportRecords::default() };
         let unreadable = |why: String| Reason::new("facts.redcap", why);
@@ -563,7 +564,7 @@ impl Gateway {
         let found = redcap::record::from_flat_rows(model, &rows).into_iter().find(|found| found.id == record);
         let found = found.ok_or_else(|| unreadable("REDCap has no such record any more".into()))?;
         let found = Arc::new(found);
-        let mut read = self.read.lock().await;
+        let mut read = self.read.lock();
         if read.forgotten == forgotten {
             if read.records.len() >= RECORDS {
                 read.records.clear();
@@ -636,7 +637,7 @@ impl Gateway {
         let place = format!("{}/{:?}/{}", survey.instrument, survey.event, survey.instance);
         let key = (project.name.clone(), record.to_owned(), place);
         if max_age > 0
-            && let Some((link, as_of)) = self.read.lock().await.links.get(&key)
+            && let Some((link, as_of)) = self.read.lock().links.get(&key)
             && as_of + max_age > now
         {
             return Ok(link.clone());
@@ -649,7 +650,7 @@ impl Gateway {
                 let why = format!("REDCap gave no survey link: {}", without_values(&error));
                 Reason::new("facts.survey-link", why)
             })?;
-        let mut read = self.read.lock().await;
+        let mut read = self.read.lock();
         if read.links.len() >= RECORDS {
             read.links.clear();
         }

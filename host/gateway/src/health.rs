@@ -99,7 +99,7 @@ impl Gateway {
                 facts.store = Some(error.to_string());
                 None
             });
-            let account = self.account(name).await;
+            let account = self.account(name);
             let model = project.model().is_some();
             facts.projects.push(ProjectFacts { name: name.clone(), model, swept, account });
         }
@@ -138,10 +138,10 @@ impl Gateway {
             if let Some(until) = self.store.swept(name).await? {
                 metrics::swept(name, since(until));
             }
-            let money = self.money(name).await;
+            let money = self.money(name);
             metrics::balance(name, money.as_ref().map(|money| (money.balance, money.currency.as_str())));
         }
-        for (kind, count) in self.leases.held(now).await {
+        for (kind, count) in self.leases.held(now) {
             metrics::leases(&kind, count);
         }
         Ok(())

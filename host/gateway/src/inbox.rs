@@ -104,18 +104,19 @@ impl Gateway {
     pub(crate) async fn list_inbound(&self, project: &Project) -> Result<(), StoreError> {
         let work = &self.work[&project.name];
         let now = self.clock.seconds();
-        let mut listed = work.listed.lock().await;
-        let since_lease = self.sending_since(project).await;
-        let wanted = work.list_inbound.load(Ordering::Relaxed)
-            || listed.done < since_lease
-            || now >= listed.done.saturating_add(SWEEP);
-        // Whoever posts rubbish to us does not make us ask Twilio every moment.
-        if !wanted || now < listed.tried.saturating_add(RELIST) {
-            return Ok(());
+        let since_lease = self.sending_since(project);
+        {
+            let mut listed = work.listed.lock();
+            let wanted = work.list_inbound.load(Ordering::Relaxed)
+                || listed.done < since_lease
+                || now >= listed.done.saturating_add(SWEEP);
+            // Whoever posts rubbish to us does not make us ask Twilio every moment.
+            if !wanted || now < listed.tried.saturating_add(RELIST) {
+                return Ok(());
+            }
+            work.list_inbound.store(false, Ordering::Relaxed);
+            listed.tried = now;
         }
-        work.list_inbound.store(false, Ordering::Relaxed);
-        listed.tried = now;
-        drop(listed);
         let before = self.store.swept(&project.name).await?.map(|until| until.min(now));
         let since = before.unwrap_or(now).saturating_sub(if before.is_some() { OVERLAP } else { LOOK_BACK });
         let list = ListMessages {
@@ -164,7 +165,7 @@ impl Gateway {
             return Ok(());
         }
         self.store.commit(Step::Swept { project: project.name.clone(), until: now }).await?;
-        work.listed.lock().await.done = now;
+        work.listed.lock().done = now;
         self.wake_sending(&project.name);
         Ok(())
     }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use tokio::sync::Mutex;
+use parking_lot::Mutex;
 
 use crate::gateway::Gateway;
 use crate::project::Project;
@@ -51,9 +51,9 @@ impl Leases {
     }
 
     /// How many it holds, by what stands before the slash.
-    pub(crate) async fn held(&self, now: u32) -> BTreeMap<String, u64> {
+    pub(crate) fn held(&self, now: u32) -> BTreeMap<String, u64> {
         let mut count = BTreeMap::new();
-        for (name, held) in &*self.held.lock().await {
+        for (name, held) in &*self.held.lock() {
             if held.until > now {
                 *count.entry(name.split('/').next().unwrap_or_default().to_owned()).or_default() += 1;
             }
@@ -66,19 +66,19 @@ impl Gateway {
     /// The lease of a piece of work, if this daemon has it or can have it.
     pub(crate) async fn lease(&self, name: &str) -> Result<Option<Lease>, StoreError> {
         let now = self.clock.seconds();
-        if let Some(held) = self.leases.held.lock().await.get(name)
+        if let Some(held) = self.leases.held.lock().get(name)
             && held.until > now + LASTS / 2
         {
             return Ok(Some(held.lease.clone()));
         }
-        if self.draining() || self.leases.refused.lock().await.get(name).is_some_and(|until| *until > now) {
+        if self.draining() || self.leases.refused.lock().get(name).is_some_and(|until| *until > now) {
             return Ok(None);
         }
         // One that is held beyond this daemon's part ends now, so that another can have it.
         let until = if self.has_its_part(name, now).await? { now + LASTS } else { now };
         let holder = self.leases.holder.clone();
         let asked = self.store.commit(Step::Lease { name: name.into(), holder, until }).await?;
-        let mut held = self.leases.held.lock().await;
+        let mut held = self.leases.held.lock();
         match asked {
             Committed::Leased(lease) if until > now => {
                 let before = held.get(name).filter(|before| before.lease == lease);
@@ -89,7 +89,7 @@ impl Gateway {
             _ => {
                 held.remove(name);
                 // Another daemon is at it; it is not asked again every moment.
-                self.leases.refused.lock().await.insert(name.into(), now + LASTS / 10);
+                self.leases.refused.lock().insert(name.into(), now + LASTS / 10);
                 Ok(None)
             }
         }
@@ -102,7 +102,7 @@ impl Gateway {
         };
         let daemons = self.daemons(now).await?;
         let part = self.projects.len().div_ceil(daemons.max(1));
-        let held = self.leases.held.lock().await;
+        let held = self.leases.held.lock();
         let others = held.iter().filter(|(other, held)| {
             held.until > now && *other != name && other.split_once('/').is_some_and(|(it, _)| it == kind)
         });
@@ -111,8 +111,7 @@ impl Gateway {
 
     /// How many daemons are at work, this one among them.
     async fn daemons(&self, now: u32) -> Result<usize, StoreError> {
-        let mut counted = self.leases.daemons.lock().await;
-        let (count, until) = *counted;
+        let (count, until) = *self.leases.daemons.lock();
         if until > now {
             return Ok(count);
         }
@@ -120,7 +119,7 @@ impl Gateway {
         let step = Step::Lease { name: format!("daemon/{holder}"), holder, until: now + LASTS };
         self.store.commit(step).await?;
         let count = self.store.daemons(now).await?;
-        *counted = (count, now + LASTS / 3);
+        *self.leases.daemons.lock() = (count, now + LASTS / 3);
         Ok(count)
     }
 
@@ -130,14 +129,14 @@ impl Gateway {
     }
 
     /// Whether this daemon has the lease of a project's sender, which is not asked for and not renewed.
-    pub(crate) async fn is_sending(&self, project: &Project) -> bool {
+    pub(crate) fn is_sending(&self, project: &Project) -> bool {
         let now = self.clock.seconds();
-        self.leases.held.lock().await.get(&sender(project)).is_some_and(|held| held.until > now)
+        self.leases.held.lock().get(&sender(project)).is_some_and(|held| held.until > now)
     }
 
     /// Since when this daemon has held the lease of a project's sender without a break.
-    pub(crate) async fn sending_since(&self, project: &Project) -> u32 {
-        let held = self.leases.held.lock().await;
+    pub(crate) fn sending_since(&self, project: &Project) -> u32 {
+        let held = self.leases.held.lock();
         held.get(&sender(project)).map_or(u32::MAX, |held| held.since)
     }
 }

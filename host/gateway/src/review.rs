@@ -32,7 +32,7 @@ impl Gateway {
         stage: Stage,
         known: &mut Known,
     ) -> Reviewed {
-        let account = self.account(&known.project.name).await;
+        let account = self.account(&known.project.name);
         let opted_out: Vec<_> = known.opt_outs.iter().map(|opt_out| opt_out.channel).collect();
         let facts = AtReview {
             occasion,

@@ -90,7 +90,7 @@ impl Gateway {
         full: bool,
     ) -> Result<(Vec<Message>, Option<Lease>), StoreError> {
         let (texts, calls) = {
-            let pace = self.work[&project.name].pace.lock().await;
+            let pace = self.work[&project.name].pace.lock();
             let now = self.clock.now();
             (free.min(pace.0.available(now)), free.min(pace.1.available(now)))
         };
@@ -105,7 +105,7 @@ impl Gateway {
             Step::Claim { project: project_name, lease: lease_of, texts, calls, replies_only: full, until };
         let Committed::Claimed(claimed) = self.store.commit(claim).await? else { return Ok((vec![], None)) };
         pass(Point::AfterClaim);
-        let mut pace = self.work[&project.name].pace.lock().await;
+        let mut pace = self.work[&project.name].pace.lock();
         for message in &claimed {
             match message.channel() {
                 Channel::Voice => pace.1.take(1, self.clock.now()),
@@ -188,7 +188,7 @@ impl Gateway {
             sender: project.account.number.expose().to_owned(),
             swept: self
                 .started
-                .max(self.sending_since(project).await)
+                .max(self.sending_since(project))
                 .max(missed)
                 .max(asked.saturating_sub(INBOUND_AGE)),
             decisions,

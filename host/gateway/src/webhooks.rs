@@ -133,7 +133,7 @@ async fn trigger(
     let record = form.iter().find(|(name, _)| name == "record").map(|(_, value)| value.as_str());
     match (shared.gateway.projects.contains_key(&project), record) {
         (true, Some(record)) => {
-            shared.gateway.record_changed(&project, record).await;
+            shared.gateway.record_changed(&project, record);
             StatusCode::OK
         }
         (true, None) => StatusCode::BAD_REQUEST,

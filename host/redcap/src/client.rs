@@ -14,7 +14,6 @@ use futures_util::future::BoxFuture;
 use reqwest::{StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
 
 use crate::dictionary;
 use crate::project::{CLASSIC_EVENT, Choice, Event, Field, FormEvent, Instrument, Repeating, parse_choices};
@@ -42,6 +41,13 @@ impl ClientConfig {
 /// What happens between two tries; it is given the number of tries made so far.
 pub type Backoff = Arc<dyn Fn(u32) -> BoxFuture<'static, ()> + Send + Sync>;
 
+/// Whose turn it is.
+#[expect(
+    clippy::disallowed_types,
+    reason = "it is held while REDCap answers, and who waits in line waits for that"
+)]
+type Turn = tokio::sync::Mutex<()>;
+
 /// A project's API.
 pub struct Client {
     http: reqwest::Client,
@@ -49,7 +55,7 @@ pub struct Client {
     token: SecretString,
     backoff: Option<Backoff>,
     /// No rate limit is published, so a project is asked one thing at a time.
-    turn: Mutex<()>,
+    turn: Turn,
 }
 
 impl fmt::Debug for Client {
@@ -229,7 +235,7 @@ impl Client {
             .timeout(config.timeout)
             .build()
             .map_err(ApiError::Setup)?;
-        Ok(Self { http, url, token: config.token, backoff: None, turn: Mutex::new(()) })
+        Ok(Self { http, url, token: config.token, backoff: None, turn: Turn::new(()) })
     }
 
     /// Waits as told between tries; without it the next try follows at once.

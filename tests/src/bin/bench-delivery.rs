@@ -31,7 +31,7 @@ use policy::contract::reviewer::Draft;
 use policy::contract::types::{Address, Purpose, Survey};
 use sandbox::{CallbackMix, CreateMix};
 use serde_json::json;
-use tests::crowd::{Crowd, Desk, Project, SAME_TEXT, given, phone};
+use tests::crowd::{Crowd, Desk, PEOPLE, Project, SAME_TEXT, given, phone};
 use tests::{MORNING, postgres};
 use tokio::runtime::{Builder, Handle, Runtime};
 use twilio::{CreateMessage, MessageBody, MessageStatus, PhoneNumber, Sender};
@@ -215,7 +215,7 @@ impl Ready {
         }
         for desk in &self.desks {
             for project in desk.gateway.projects.keys() {
-                desk.gateway.record_changed(project, "1").await;
+                desk.gateway.record_changed(project, "1");
             }
         }
         Ok(messages as u64)
@@ -255,12 +255,11 @@ async fn throughput(sandbox: &Handle, size: &Size, server: Option<&postgres::Ser
     let ready = Ready::with(sandbox, size, server, clock()?).await?;
     say_nothing(&ready.crowd);
     let recorder = recorder()?;
-    let before = (spent(), recorder.render());
+    let before = (Spent::until_now(), recorder.render());
     let ours = ready.send(size.messages).await?;
-    let after = (spent(), recorder.render());
+    let after = (Spent::until_now(), recorder.render());
     let each = |ticks: u64| ticks as f64 * 1e6 / TICKS / size.messages as f64;
-    let spent = after.0.iter().map(|(name, ticks)| (name.clone(), ticks - before.0.get(name).unwrap_or(&0)));
-    let spent = spent.filter(|(_, ticks)| *ticks > 0).map(|(name, ticks)| (name, each(ticks))).collect();
+    let spent = after.0.since(&before.0).into_iter().map(|(name, ticks)| (name, each(ticks))).collect();
     let took = |name: &str, label: &str| {
         figure(&after.1, &format!("{name}_sum"), label) - figure(&before.1, &format!("{name}_sum"), label)
     };
@@ -494,15 +493,22 @@ async fn delay(
 
     let watch = Stopwatch::start();
     let later = ready.crowd.clock.seconds() + 30 * 86_400;
-    let names: Vec<_> = ready.crowd.projects.iter().map(|project| project.name.clone()).collect();
-    let plan = |from: usize, to: usize, name: &'static str| {
+    let projects = &ready.crowd.projects;
+    let plan = |from: usize, to: usize, is_soon: bool| {
         let at = |index: usize| {
             let like = &drafted[index % drafted.len()].new;
-            let project =
-                if name == "soon" { like.project.clone() } else { names[index % names.len()].clone() };
+            // What is scheduled for later is about other people, ten messages for each.
+            let (project, record, when) = if is_soon {
+                (&like.project, like.record.clone(), "soon")
+            } else {
+                let record = PEOPLE + index / 10;
+                (&projects[index % projects.len()].name, Some(record.to_string()), "later")
+            };
+            let occasion = format!("{project}/{when}/{index}");
             NewMessage {
-                occasion: format!("{project}/{name}/{index}"),
-                project,
+                occasion,
+                project: project.clone(),
+                record,
                 due: later,
                 not_after: None,
                 ..like.clone()
@@ -511,12 +517,12 @@ async fn delay(
         Step::Plan((from..to).map(at).collect())
     };
     for from in (0..scheduled).step_by(PLANNED) {
-        store.commit(plan(from, (from + PLANNED).min(scheduled), "later")).await?;
+        store.commit(plan(from, (from + PLANNED).min(scheduled), false)).await?;
     }
     let mut soon = Vec::new();
     for from in (0..messages).step_by(PLANNED) {
         if let Committed::Planned(ids) =
-            store.commit(plan(from, (from + PLANNED).min(messages), "soon")).await?
+            store.commit(plan(from, (from + PLANNED).min(messages), true)).await?
         {
             soon.extend(ids);
         }
@@ -647,39 +653,42 @@ fn figure(rendered: &str, name: &str, label: &str) -> f64 {
 /// Linux counts the processor's time in hundredths of a second.
 const TICKS: f64 = 100.0;
 
-/// The processor's time so far: of this process by the names of its threads, and of everything else.
-fn spent() -> BTreeMap<String, u64> {
-    let mut spent: BTreeMap<String, u64> = BTreeMap::new();
-    for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
-        let Ok(stat) = std::fs::read_to_string(task.path().join("stat")) else { continue };
-        let Some((name, rest)) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')) else {
-            continue;
-        };
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        let ticks = fields
-            .get(11..13)
-            .into_iter()
-            .flatten()
-            .filter_map(|field| field.parse::<u64>().ok())
-            .sum::<u64>();
-        *spent.entry(format!("threads `{name}`")).or_default() += ticks;
+/// The processor's time so far, in ticks: of the threads of this process, by their ids, and of the machine.
+struct Spent {
+    threads: BTreeMap<std::ffi::OsString, (String, u64)>,
+    machine: u64,
+}
+
+impl Spent {
+    fn until_now() -> Spent {
+        let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+        let threads = tasks.filter_map(|task| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+            let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+            // The fields after the name: the 12th and the 13th are the time in user mode and in the kernel.
+            let ticks =
+                rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+            Some((task.file_name(), (name.to_owned(), ticks.sum())))
+        });
+        let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+        let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
+        // User, nice, system, and after idling and waiting what the kernel does for interrupts.
+        let busy = fields.enumerate().filter(|(at, _)| [0, 1, 2, 5, 6].contains(at));
+        let machine = busy.filter_map(|(_, field)| field.parse::<u64>().ok()).sum();
+        Spent { threads: threads.collect(), machine }
     }
-    let ours: u64 = spent.values().sum();
-    let machine = std::fs::read_to_string("/proc/stat").unwrap_or_default();
-    let all: Vec<u64> = machine
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .filter_map(|n| n.parse().ok())
-        .collect();
-    // User, nice, system, and what the kernel does for interrupts.
-    let busy = all
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| [0, 1, 2, 5, 6].contains(at))
-        .map(|(_, ticks)| ticks)
-        .sum::<u64>();
-    spent.insert("everything else on the machine, PostgreSQL too".into(), busy.saturating_sub(ours));
-    spent
+
+    /// What was spent since then, by the names of the threads; what is not ours comes last.
+    fn since(&self, before: &Spent) -> Vec<(String, u64)> {
+        let mut by_name: BTreeMap<&str, u64> = BTreeMap::new();
+        for (id, (name, ticks)) in &self.threads {
+            let then = before.threads.get(id).map_or(0, |(_, ticks)| *ticks);
+            *by_name.entry(name).or_default() += ticks.saturating_sub(then);
+        }
+        let ours: u64 = by_name.values().sum();
+        let others = (self.machine - before.machine).saturating_sub(ours);
+        let by_name = by_name.into_iter().map(|(name, ticks)| (format!("threads `{name}`"), ticks));
+        let others = ("everything else on the machine, PostgreSQL too".to_owned(), others);
+        by_name.chain([others]).filter(|(_, ticks)| *ticks > 0).collect()
+    }
 }
