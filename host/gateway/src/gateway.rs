@@ -597,17 +597,8 @@ impl Gateway {
             (None, None) => None,
         };
         let failed = |error: StoreError| Reason::new("facts.store", error.to_string());
-        let (opt_outs, recent) = match &phone {
-            Some(phone) => (
-                self.store.opt_outs(phone, &project.name).await.map_err(failed)?,
-                self.store.recent(phone).await.map_err(failed)?,
-            ),
-            None => (vec![], vec![]),
-        };
-        let open_invitations = match &message.new.record {
-            Some(record) => self.store.open_invitations(&project.name, record).await.map_err(failed)?,
-            None => vec![],
-        };
+        let records = message.new.record.iter().cloned().collect();
+        let history = self.store.history(&project.name, phone.as_ref(), records).await.map_err(failed)?;
         Ok(Known {
             project,
             model,
@@ -617,9 +608,9 @@ impl Gateway {
             survey: message.new.survey.clone(),
             survey_link,
             phone,
-            opt_outs,
-            recent,
-            open_invitations,
+            opt_outs: history.opt_outs,
+            recent: history.recent,
+            open_invitations: history.open_invitations,
             line_type: None,
             deliveries: None,
         })

@@ -50,7 +50,8 @@ impl Gateway {
         // REDCap may not have answered yet. That makes nobody's refusal wait.
         let model = project.model().unwrap_or_default();
         let mut participants = Vec::new();
-        let mut open_invitations = Vec::new();
+        let records = self.store.records_of(&project.name, &waiting.number).await?;
+        let history = self.store.history(&project.name, Some(&waiting.number), records.clone()).await?;
         let mut known = Known {
             project: project.clone(),
             model,
@@ -60,13 +61,12 @@ impl Gateway {
             survey: None,
             survey_link: None,
             phone: Some(waiting.number.clone()),
-            opt_outs: self.store.opt_outs(&waiting.number, &project.name).await?,
-            recent: self.store.recent(&waiting.number).await?,
+            opt_outs: history.opt_outs,
+            recent: history.recent,
             open_invitations: vec![],
             line_type: None,
             deliveries: None,
         };
-        let records = self.store.records_of(&project.name, &waiting.number).await?;
         for record in &records {
             // REDCap may be away. That makes nobody's refusal wait.
             if let Ok(read) =
@@ -75,7 +75,6 @@ impl Gateway {
                 known.record = Some(read.0);
                 participants.extend(known.participant());
             }
-            open_invitations.extend(self.store.open_invitations(&project.name, record).await?);
         }
         let inbound = Inbound {
             id: waiting.sid.clone(),
@@ -85,7 +84,7 @@ impl Gateway {
             body: waiting.body.expose().into(),
             project: project.for_policy(),
             participants,
-            open_invitations,
+            open_invitations: history.open_invitations,
             expecting: Expecting::Nothing,
             provider: handling(&waiting.provider),
         };

@@ -7,8 +7,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use policy::contract::reviewer::{Draft, Stage};
 use policy::contract::types::{Address, Attempt, Channel, DeliveryMethod, Failure};
 use tracing::Instrument;
@@ -73,10 +73,11 @@ impl Gateway {
                 }
             }
             // What is on its way is ended whatever happens: nobody else knows what Twilio says of it.
-            match under_way.next().await {
-                Some(Ok(())) => {}
-                Some(Err(error)) => failed = failed.or(Some(error)),
-                None => return failed.map_or(Ok(count), Err),
+            let Some(ended) = under_way.next().await else { return failed.map_or(Ok(count), Err) };
+            failed = failed.or(ended.err());
+            // What was committed together has ended together, and is followed by one claim.
+            while let Some(Some(ended)) = under_way.next().now_or_never() {
+                failed = failed.or(ended.err());
             }
         }
     }

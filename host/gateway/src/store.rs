@@ -41,7 +41,7 @@ pub use sealing::rotate;
 pub(crate) use write::random;
 
 /// The schema's version. Migrations only go forward.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// Steps that are committed together at most.
 const BATCH: usize = 128;

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use twilio::{MessageBody, PhoneNumber};
 
 use super::sql::{Row, Sql, Value, one, scalar, values};
-use super::{OptOut, Queue, Store, StoreError, Task, Waiting, WriteBack};
+use super::{OptOut, Queue, Reading, Store, StoreError, Task, Waiting, WriteBack};
 use crate::ledger::{self, Head, Tampered, Verifier};
 use crate::outbox::{Message, NewMessage, State};
 use crate::vault::Vault;
@@ -82,6 +82,17 @@ pub struct Stopped {
     pub why: String,
 }
 
+/// What is known of a number and of the records that hold it.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// The opt-outs in force, oldest first.
+    pub(crate) opt_outs: Vec<OptOut>,
+    /// What was sent to the number, newest first, at most 50.
+    pub(crate) recent: Vec<PastMessage>,
+    /// Surveys to which the records have an unanswered invitation.
+    pub(crate) open_invitations: Vec<Survey>,
+}
+
 impl Store {
     /// Messages of a project to decide: planned or deferred, and due to be looked at.
     pub async fn undecided(&self, project: &str, now: u32, limit: u32) -> Result<Vec<Message>, StoreError> {
@@ -140,7 +151,12 @@ impl Store {
                 "SELECT MIN(look_at) FROM write_back WHERE project = ?1 AND state = 'new'",
             ],
             Queue::Send => &[
-                "SELECT MIN(look_at) FROM message WHERE project = ?1 AND state IN ('due', 'claimed')",
+                // Its index is sorted by channel and priority: one look for each of them, however much is due.
+                "WITH lane (channel, priority) AS (VALUES ('sms', 0), ('sms', 1), ('voice', 0), ('voice', 1), \
+                 ('email', 0), ('email', 1)) \
+                 SELECT MIN(first) FROM (SELECT (SELECT MIN(look_at) FROM message WHERE project = ?1 \
+                 AND channel = lane.channel AND priority = lane.priority AND state IN ('due', 'claimed')) AS first \
+                 FROM lane) AS firsts",
                 "SELECT MIN(look_at) FROM message WHERE project = ?1 AND state = 'submitting'",
             ],
             Queue::Follow => &["SELECT MIN(look_at) FROM message WHERE project = ?1 \
@@ -240,8 +256,7 @@ impl Store {
         let (phone, project) = (phone.clone(), project.to_owned());
         self.ask(move |reading| {
             let recipient = reading.vault.lookup(phone.expose());
-            let rest = "WHERE recipient = ?1 AND project IN ('', ?2) AND ended IS NULL ORDER BY at";
-            opt_outs(reading.db, reading.vault, rest, values![recipient, project])
+            opt_outs_in_force(reading, &recipient, &project)
         })
         .await
     }
@@ -249,29 +264,6 @@ impl Store {
     /// Every opt-out there ever was, oldest first.
     pub async fn all_opt_outs(&self) -> Result<Vec<OptOut>, StoreError> {
         self.ask(|reading| opt_outs(reading.db, reading.vault, "ORDER BY at, recipient", values![])).await
-    }
-
-    /// What was sent to a number, newest first, at most 50.
-    pub async fn recent(&self, phone: &PhoneNumber) -> Result<Vec<PastMessage>, StoreError> {
-        let phone = phone.clone();
-        self.ask(move |reading| {
-            let rows = reading.db.query(
-                "SELECT submitted, purpose, method FROM message WHERE recipient = ?1 AND submitted IS NOT NULL \
-                 AND state IN ('submitting', 'accepted', 'sent', 'delivered', 'undelivered', 'unknown') \
-                 ORDER BY submitted DESC LIMIT 50",
-                values![reading.vault.lookup(phone.expose())],
-            )?;
-            rows.iter()
-                .map(|row| {
-                    Ok(PastMessage {
-                        at: row.get(0)?,
-                        purpose: word(&row.get::<String>(1)?, "purpose")?,
-                        method: word(&row.get::<String>(2)?, "method")?,
-                    })
-                })
-                .collect()
-        })
-        .await
     }
 
     /// What became of the last messages to a number: when, Twilio's word, Twilio's code.
@@ -292,16 +284,25 @@ impl Store {
         .await
     }
 
-    /// Surveys to which a record has an unanswered invitation.
-    pub async fn open_invitations(&self, project: &str, record: &str) -> Result<Vec<Survey>, StoreError> {
-        let (project, record) = (project.to_owned(), record.to_owned());
+    /// What nearly every decision needs of a number and of a record, asked at once.
+    pub(crate) async fn history(
+        &self,
+        project: &str,
+        phone: Option<&PhoneNumber>,
+        records: Vec<String>,
+    ) -> Result<History, StoreError> {
+        let (project, phone) = (project.to_owned(), phone.cloned());
         self.ask(move |reading| {
-            let rows = reading.db.query(
-                "SELECT DISTINCT survey FROM message WHERE project = ?1 AND record = ?2 AND survey IS NOT NULL \
-                 AND state IN ('accepted', 'sent', 'delivered') ORDER BY survey",
-                values![project, record],
-            )?;
-            rows.iter().map(|row| read_json(&row.get::<String>(0)?, "survey")).collect()
+            let mut history = History::default();
+            if let Some(phone) = phone {
+                let recipient = reading.vault.lookup(phone.expose());
+                history.opt_outs = opt_outs_in_force(reading, &recipient, &project)?;
+                history.recent = recent(reading, recipient)?;
+            }
+            for record in records {
+                history.open_invitations.extend(open_invitations(reading, &project, record)?);
+            }
+            Ok(history)
         })
         .await
     }
@@ -689,6 +690,45 @@ pub(super) fn message(row: &Row, vault: &Vault) -> Result<Message, StoreError> {
         price: row.get(26)?,
         since: row.get(27)?,
     })
+}
+
+fn opt_outs_in_force(
+    reading: &mut Reading<'_>,
+    recipient: &[u8],
+    project: &str,
+) -> Result<Vec<OptOut>, StoreError> {
+    let rest = "WHERE recipient = ?1 AND project IN ('', ?2) AND ended IS NULL ORDER BY at";
+    opt_outs(reading.db, reading.vault, rest, values![recipient, project])
+}
+
+fn recent(reading: &mut Reading<'_>, recipient: Vec<u8>) -> Result<Vec<PastMessage>, StoreError> {
+    let rows = reading.db.query(
+        "SELECT submitted, purpose, method FROM message WHERE recipient = ?1 AND submitted IS NOT NULL \
+         AND state IN ('submitting', 'accepted', 'sent', 'delivered', 'undelivered', 'unknown') \
+         ORDER BY submitted DESC LIMIT 50",
+        values![recipient],
+    )?;
+    let past = rows.iter().map(|row| {
+        Ok(PastMessage {
+            at: row.get(0)?,
+            purpose: word(&row.get::<String>(1)?, "purpose")?,
+            method: word(&row.get::<String>(2)?, "method")?,
+        })
+    });
+    past.collect()
+}
+
+fn open_invitations(
+    reading: &mut Reading<'_>,
+    project: &str,
+    record: String,
+) -> Result<Vec<Survey>, StoreError> {
+    let rows = reading.db.query(
+        "SELECT DISTINCT survey FROM message WHERE project = ?1 AND record = ?2 AND survey IS NOT NULL \
+         AND state IN ('accepted', 'sent', 'delivered') ORDER BY survey",
+        values![project, record],
+    )?;
+    rows.iter().map(|row| read_json(&row.get::<String>(0)?, "survey")).collect()
 }
 
 fn opt_outs(db: &mut dyn Sql, vault: &Vault, rest: &str, given: &[Value]) -> Result<Vec<OptOut>, StoreError> {

@@ -36,13 +36,14 @@ CREATE TABLE message (
     changed INTEGER NOT NULL,
     ended INTEGER,
     price INTEGER,
-    currency TEXT
+    currency TEXT,
+    channel TEXT
 ) STRICT;
 -- What must be looked at now, and nothing else, is in these indexes.
 CREATE INDEX message_undecided ON message (project, look_at, id) WHERE state IN ('planned', 'deferred');
 CREATE INDEX message_replies ON message (project, look_at, id)
     WHERE state IN ('planned', 'deferred') AND priority = 0;
-CREATE INDEX message_due ON message (project, priority, look_at, id) WHERE state IN ('due', 'claimed');
+CREATE INDEX message_due ON message (project, channel, priority, look_at, id) WHERE state IN ('due', 'claimed');
 CREATE INDEX message_submitting ON message (project, look_at) WHERE state = 'submitting';
 CREATE INDEX message_followed ON message (project, look_at)
     WHERE state IN ('accepted', 'sent', 'unknown') AND ended IS NULL;

@@ -225,7 +225,7 @@ impl<'a> Writing<'a> {
         self.db.execute(
             "UPDATE message SET state = ?2, version = version + 1, look_at = ?3, draft = ?4, method = ?5, \
              recipient = COALESCE(?6, recipient), words = ?7, segments = ?8, rule = ?9, reason = ?10, \
-             changed = ?11, since = ?11 WHERE id = ?1",
+             changed = ?11, since = ?11, channel = ?12 WHERE id = ?1",
             values![
                 decided.id.as_str(),
                 decided.state.name(),
@@ -238,6 +238,7 @@ impl<'a> Writing<'a> {
                 decided.reason.as_ref().map(|reason| reason.rule.as_str()),
                 decided.reason.as_ref().map(json_of),
                 self.now,
+                draft.map(|draft| channel(draft.method).word()),
             ],
         )?;
         let public = json!({
@@ -287,7 +288,7 @@ impl<'a> Writing<'a> {
             self.unknown(&cut_off, &why)?;
         }
         let mut claimed: Vec<Message> = Vec::new();
-        for (limit, of) in [(*texts, "NOT LIKE 'voice-%'"), (*calls, "LIKE 'voice-%'")] {
+        for (limit, by) in [(*texts, Channel::Sms), (*texts, Channel::Email), (*calls, Channel::Voice)] {
             if limit == 0 {
                 continue;
             }
@@ -295,11 +296,11 @@ impl<'a> Writing<'a> {
             let claim = format!(
                 "UPDATE message SET state = 'claimed', version = version + 1, look_at = ?4, changed = ?2 \
                  WHERE id IN (SELECT id FROM message WHERE project = ?1 AND state IN ('due', 'claimed') \
-                              AND look_at <= ?2 AND method {of} {replies} \
+                              AND channel = ?5 AND look_at <= ?2 {replies} \
                               ORDER BY priority, look_at, id LIMIT ?3{}) RETURNING {COLUMNS}",
                 self.db.skip_locked()
             );
-            for row in self.db.query(&claim, values![project, self.now, limit, *until])? {
+            for row in self.db.query(&claim, values![project, self.now, limit, *until, by.word()])? {
                 claimed.push(message(&row, self.vault)?);
             }
         }
@@ -434,9 +435,9 @@ impl<'a> Writing<'a> {
                 return Ok(Committed::Stale);
             }
             self.ledger("accepted", id, &json!({ "sid": sid, "status": status.as_str() }), None)?;
-            self.keep_copy(sid, copy_kind(&message), &message)?;
             if message.sid.is_some() || !message.state.may_have_reached() {
                 // The submission was long given up, and something else came of the message since.
+                self.keep_copy(sid, copy_kind(&message), &message)?;
                 return self.contradicted(&message, sid, status);
             }
             self.adopt(&message, sid)?;
@@ -660,10 +661,12 @@ impl<'a> Writing<'a> {
             .and_then(twilio::explain)
             .map(|known| Reason::new("delivery", format!("{}; {}", known.sentence, known.advice)));
         let news = moves || message.provider_status.as_deref() != Some(last.as_str());
+        let first = state.looks(message.channel()).first().filter(|_| news);
         self.db.execute(
             "UPDATE message SET state = ?2, version = version + 1, provider_status = ?3, \
              error_code = COALESCE(?4, error_code), rule = COALESCE(?5, rule), reason = COALESCE(?6, reason), \
-             changed = ?7 WHERE id = ?1",
+             changed = ?7, since = COALESCE(?8, since), looks = COALESCE(?9, looks), \
+             look_at = COALESCE(?10, look_at) WHERE id = ?1",
             values![
                 message.id.as_str(),
                 state.name(),
@@ -671,15 +674,12 @@ impl<'a> Writing<'a> {
                 code.filter(|_| news),
                 reason.as_ref().filter(|_| news).map(|reason| reason.rule.as_str()),
                 reason.as_ref().filter(|_| news).map(json_of),
-                self.now
+                self.now,
+                first.map(|_| self.now),
+                first.map(|_| 0_u32),
+                first.map(|first| self.now + first),
             ],
         )?;
-        if news && let Some(first) = state.looks(message.channel()).first() {
-            self.db.execute(
-                "UPDATE message SET since = ?2, looks = 0, look_at = ?3 WHERE id = ?1",
-                values![message.id.as_str(), self.now, self.now + first],
-            )?;
-        }
         let public = json!({ "status": status.as_str(), "code": code, "state": state.name() });
         self.ledger("status", &message.id, &public, None)?;
         if let Some(code) = code.filter(|_| news) {
@@ -1531,10 +1531,11 @@ impl<'a> Writing<'a> {
     /// A message whose recipient is held until the transaction ends. The recipient comes first, as everywhere,
     /// so that two transactions do not wait for each other.
     fn held_message(&mut self, id: &str) -> Result<Option<Message>, StoreError> {
-        let recipient: Option<Vec<u8>> =
-            self.first("SELECT recipient FROM message WHERE id = ?1 AND recipient IS NOT NULL", values![id])?;
-        if let Some(recipient) = recipient {
-            self.db.lock(&recipient)?;
+        if self.db.is_shared() {
+            let recipient = "SELECT recipient FROM message WHERE id = ?1 AND recipient IS NOT NULL";
+            if let Some(recipient) = self.first::<Vec<u8>>(recipient, values![id])? {
+                self.db.lock(&recipient)?;
+            }
         }
         self.message(id)
     }
