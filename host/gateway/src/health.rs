@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use crate::floor::Account;
 use crate::gateway::Gateway;
+use crate::inbox::INBOUND_AGE;
 use crate::metrics;
 use crate::outbox::State;
-use crate::send::INBOUND_AGE;
 use crate::store::{Scope, StoreError};
 
 /// What is known of the daemon at an instant.

@@ -26,6 +26,9 @@ const LOOK_BACK: u32 = 86_400;
 /// Seconds after which the list is asked for again at the earliest.
 const RELIST: u32 = 5;
 
+/// What comes in at Twilio must have been taken in up to so many seconds ago before anything is sent.
+pub(crate) const INBOUND_AGE: u32 = 900;
+
 /// Rejected signatures before the operator is told that the configuration is at fault.
 const REJECTED: u64 = 3;
 
@@ -97,6 +100,19 @@ impl Gateway {
                 failed(&error)
             }
         }
+    }
+
+    /// Up to which instant inbound messages must have been taken in before anything is sent: what came while
+    /// nobody was at work may hold a refusal.
+    pub(crate) fn inbound_needed(&self, project: &Project, now: u32) -> u32 {
+        let missed = self.work[&project.name].missed.load(Ordering::Relaxed);
+        self.started.max(self.sending_since(project)).max(missed).max(now.saturating_sub(INBOUND_AGE))
+    }
+
+    /// Whether they have, as far as this daemon knows. The store has the last word.
+    pub(crate) fn inbound_is_read(&self, project: &Project) -> bool {
+        let done = self.work[&project.name].listed.lock().done;
+        done >= self.inbound_needed(project, self.clock.seconds())
     }
 
     /// Lists the inbound messages at Twilio and takes in what did not come by a webhook: on start, every few

@@ -4,7 +4,6 @@
 //! connection that never came about, are a definite no, and routing is asked again. Everything else without
 //! a 201 is unknown, and is never sent again: Twilio's report settles it, or a look at its list.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
@@ -40,9 +39,6 @@ const VALIDITY_MAX: u32 = 36_000;
 
 /// Seconds that a text takes from Twilio to a phone, at most as a rule.
 const ON_THE_WAY: u32 = 30;
-
-/// What comes in at Twilio must have been taken in up to so many seconds ago before anything is sent.
-pub(crate) const INBOUND_AGE: u32 = 900;
 
 impl Gateway {
     /// Sends what is due, and says how much that was. As many as the account lets run at once are on their way
@@ -99,6 +95,11 @@ impl Gateway {
             return Ok((vec![], None));
         }
         let Some(lease) = self.sending_lease(project).await? else { return Ok((vec![], None)) };
+        if !self.inbound_is_read(project) {
+            // The floor would stop each of them. The list wakes the sender when it was read.
+            self.work[&project.name].follow.send_modify(|count| *count += 1);
+            return Ok((vec![], None));
+        }
         pass(Point::BeforeClaim);
         let until = self.clock.seconds() + CLAIM;
         let (project_name, lease_of) = (project.name.clone(), lease.clone());
@@ -180,18 +181,13 @@ impl Gateway {
             return Ok(());
         }
         let asked = self.clock.seconds();
-        let missed = self.work[&project.name].missed.load(Ordering::Relaxed);
         let submit = Step::Submit {
             id: message.id.clone(),
             version: message.version,
             lease: lease.clone(),
             ceiling: project.ceiling,
             sender: project.account.number.expose().to_owned(),
-            swept: self
-                .started
-                .max(self.sending_since(project))
-                .max(missed)
-                .max(asked.saturating_sub(INBOUND_AGE)),
+            swept: self.inbound_needed(project, asked),
             decisions,
         };
         let not_sent = |rule: &str, sentence: &str| Outcome::Again {

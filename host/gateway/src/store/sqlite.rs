@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Params, params_from_iter};
 
@@ -111,6 +112,8 @@ pub(super) fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
 fn settle(db: &Connection, role: Role) -> Result<(), rusqlite::Error> {
     db.busy_timeout(PATIENCE)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
+    // A plan does not depend on what is given, so a statement is not planned anew each time.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     // A commit is on the disk before it is answered, also when the power fails.
     db.pragma_update(None, "synchronous", "FULL")?;
