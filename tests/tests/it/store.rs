@@ -596,6 +596,8 @@ async fn a_daemon_that_lost_its_lease_claims_and_submits_nothing() -> Result<()>
         };
         site.stale(step(&one)).await?;
         site.stale(submit(&claimed[0], &one)).await?;
+        // Nobody waits until the claim ends.
+        assert_eq!(site.message(&claimed[0].id).await?.state, State::Due);
         let two = site.lease("two", 30).await?.context("it has ended")?;
         assert!(two.fence > one.fence);
         site.stale(step(&one)).await?;
@@ -606,8 +608,12 @@ async fn a_daemon_that_lost_its_lease_claims_and_submits_nothing() -> Result<()>
         site.stale(step(&two)).await?;
         let again = site.lease("one", 30).await?.context("it was given up")?;
         assert!(again.fence > two.fence);
-        site.stale(submit(&claimed[0], &one)).await?;
-        site.done(submit(&claimed[0], &again)).await?;
+        site.stale(submit(&claimed[0], &again)).await?;
+        let anew = claim(&site.store, &again, 1, site.now() + 300).await?;
+        assert_eq!(anew[0].id, claimed[0].id);
+        site.stale(submit(&anew[0], &one)).await?;
+        let anew = claim(&site.store, &again, 1, site.now() + 300).await?;
+        site.done(submit(&anew[0], &again)).await?;
         assert_eq!(site.message(&claimed[0].id).await?.state, State::Submitting);
         Ok(())
     })

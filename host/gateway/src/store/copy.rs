@@ -97,7 +97,7 @@ fn all(from: &mut dyn Sql, to: &mut dyn Sql, keys: &Keys, now: u32) -> Result<Co
         return Err(StoreError::AtWork);
     }
     // A daemon that starts on the target waits until the keys are there, and makes none of its own.
-    to.lock(b"data keys")?;
+    to.lock(&[b"data keys"])?;
     for table in tables() {
         if one(to, &format!("SELECT 1 FROM {table} LIMIT 1"), values![])?.is_some() {
             return Err(StoreError::NotEmpty { table: table.into() });

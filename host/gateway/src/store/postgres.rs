@@ -25,7 +25,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::sql::{Row, Sql, Value, migration};
+use super::sql::{Row, Sql, Value, migration, padded, rows};
 use super::{Cause, StoreError};
 
 /// Statements that stay prepared; above that all are forgotten and prepared again.
@@ -138,7 +138,7 @@ impl Postgres {
     fn forward(&mut self) -> Result<(), StoreError> {
         // Making an index takes as long as it takes.
         self.script("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")?;
-        self.lock(b"schema")?;
+        self.lock(&[b"schema"])?;
         let table = "SELECT CAST(to_regclass('consentry_schema') AS TEXT)";
         if super::sql::scalar::<Option<String>>(self, table, &[])?.is_none() {
             self.script(
@@ -368,10 +368,19 @@ impl Sql for Postgres {
         }
     }
 
-    fn lock(&mut self, name: &[u8]) -> Result<(), StoreError> {
-        let mut first = [0; 8];
-        first.copy_from_slice(&Sha256::digest(name)[..8]);
-        self.execute("SELECT pg_advisory_xact_lock(?1)", &[i64::from_be_bytes(first).into()]).map(|_| ())
+    fn lock(&mut self, names: &[&[u8]]) -> Result<(), StoreError> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let (places, keys) = padded(names.iter().map(|name| {
+            let mut first = [0; 8];
+            first.copy_from_slice(&Sha256::digest(name)[..8]);
+            i64::from_be_bytes(first)
+        }));
+        // Rows are taken as they stand. A name that is held already is held twice, and let go at once.
+        let keys_as_given = rows(places, &["CAST(? AS BIGINT)"]);
+        let lock = format!("SELECT pg_advisory_xact_lock(key) FROM (VALUES {keys_as_given}) AS given (key)");
+        self.execute(&lock, &keys).map(|_| ())
     }
 
     fn for_update(&self) -> &'static str {

@@ -40,7 +40,7 @@ pub(super) fn vault(db: &mut dyn Sql, keys: &Keys) -> Result<Vault, StoreError> 
 
 fn keys_of(db: &mut dyn Sql, keys: &Keys) -> Result<Vault, StoreError> {
     // Two daemons that start on a new database must not make two sets of keys.
-    db.lock(b"data keys")?;
+    db.lock(&[b"data keys"])?;
     let wrapped = wrapped(db)?;
     let vault = if wrapped.is_empty() { Vault::new()? } else { Vault::open(keys, &wrapped)? };
     if wrapped.iter().any(|key| key.under != keys.newest()) || wrapped.is_empty() {

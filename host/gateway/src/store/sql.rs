@@ -129,8 +129,9 @@ pub(crate) trait Sql: Send {
     /// no error.
     fn rollback(&mut self) -> Result<(), StoreError>;
 
-    /// Waits until no other transaction holds this name, and holds it until the transaction ends.
-    fn lock(&mut self, name: &[u8]) -> Result<(), StoreError>;
+    /// Waits until no other transaction holds any of these names, one after the other, and holds them until the
+    /// transaction ends.
+    fn lock(&mut self, names: &[&[u8]]) -> Result<(), StoreError>;
 
     /// What follows a `SELECT` whose rows are about to be changed.
     fn for_update(&self) -> &'static str;
@@ -167,6 +168,22 @@ pub(crate) fn rows(count: usize, columns: &[&str]) -> String {
         format!("({})", places.collect::<Vec<_>>().join(", "))
     };
     (0..count).map(|_| row()).collect::<Vec<_>>().join(", ")
+}
+
+/// So many places for values of one kind: `?1, ?2`.
+pub(crate) fn list(places: usize) -> String {
+    (1..=places).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
+}
+
+/// As many places for values of one kind as these need, and the values: some more, the last one again, so that
+/// there are few statements to prepare.
+pub(crate) fn padded(given: impl IntoIterator<Item = impl Into<Value>>) -> (usize, Vec<Value>) {
+    let mut given: Vec<Value> = given.into_iter().map(Into::into).collect();
+    let places = given.len().next_power_of_two();
+    if let Some(last) = given.last().cloned() {
+        given.resize(places, last);
+    }
+    (places, given)
 }
 
 /// The values of a statement, in the order of its numbers.
@@ -424,7 +441,7 @@ mod tests {
             db.migrate().unwrap();
             db.script("CREATE TABLE t (id BIGINT PRIMARY KEY)").unwrap();
             db.begin().unwrap();
-            db.lock(b"a name").unwrap();
+            db.lock(&[b"a name", b"another"]).unwrap();
             db.execute("INSERT INTO t VALUES (1)", &[]).unwrap();
             assert_eq!(count(other), 0);
             db.commit().unwrap();

@@ -179,7 +179,7 @@ impl Sql for Sqlite {
         self.execute("ROLLBACK", &[]).map(|_| ())
     }
 
-    fn lock(&mut self, _name: &[u8]) -> Result<(), StoreError> {
+    fn lock(&mut self, _names: &[&[u8]]) -> Result<(), StoreError> {
         // Whoever writes is alone.
         Ok(())
     }

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use twilio::{CallStatus, MessageStatus, PhoneNumber};
 
 use super::read::{COLUMNS, json_of, message, messages, opened};
-use super::sql::{Sql, Value, one, rows, scalar, values};
+use super::sql::{Sql, Value, list, one, padded, rows, scalar, values};
 use super::{
     Cleaning, Committed, Decided, DecisionRow, Fate, Found, Lease, Outcome, ProviderStatus, Received, Report,
     Scope, Step, StoreError, Understood,
@@ -76,11 +76,15 @@ pub(super) struct Writing<'a> {
     vault: &'a Vault,
     now: u32,
     entries: Vec<Entry>,
+    /// Messages and inbound messages, by their ids, whose recipient or sender is held.
+    held: BTreeSet<String>,
+    /// Leases that were found in force.
+    leases: Vec<Lease>,
 }
 
 impl<'a> Writing<'a> {
     pub(super) fn new(db: &'a mut dyn Sql, vault: &'a Vault, now: u32) -> Self {
-        Writing { db, vault, now, entries: Vec::new() }
+        Writing { db, vault, now, entries: Vec::new(), held: BTreeSet::new(), leases: Vec::new() }
     }
 
     pub(super) fn step(&mut self, step: &Step) -> Result<Committed, StoreError> {
@@ -116,6 +120,7 @@ impl<'a> Writing<'a> {
             }
             Step::Lease { name, holder, until } => self.lease(name, holder, *until),
             Step::Leave { holder } => {
+                self.leases.clear();
                 self.db.execute("UPDATE lease SET until = 0 WHERE holder = ?1", values![holder])?;
                 Ok(Committed::Done)
             }
@@ -323,6 +328,11 @@ impl<'a> Writing<'a> {
         }
         let Some(draft) = message.draft.clone() else { return Ok(Committed::Stale) };
         if !self.holds(lease)? {
+            // Whoever has the lease now need not wait until the claim ends.
+            self.db.execute(
+                "UPDATE message SET state = 'due', version = version + 1, look_at = ?2, changed = ?2 WHERE id = ?1",
+                values![id, self.now],
+            )?;
             return Ok(Committed::Stale);
         }
         for decision in decisions {
@@ -868,7 +878,7 @@ impl<'a> Writing<'a> {
     fn receive(&mut self, received: &Received) -> Result<Committed, StoreError> {
         let phone = received.number.expose();
         let sender = self.vault.lookup(phone);
-        self.db.lock(&sender)?;
+        self.db.lock(&[&sender])?;
         let inserted = self.db.execute(
             "INSERT INTO inbound (sid, project, sender, number, body, provider, sent, at, state, tries) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'new', 0) ON CONFLICT (sid) DO NOTHING",
@@ -959,7 +969,7 @@ impl<'a> Writing<'a> {
     /// what was stopped for the whole institution is not opened by a word to one project.
     fn opt_in(&mut self, phone: &str, project: &str, sid: &str) -> Result<(), StoreError> {
         let recipient = self.vault.lookup(phone);
-        self.db.lock(&recipient)?;
+        self.db.lock(&[&recipient])?;
         self.db.execute(
             "UPDATE opt_out SET ended = ?3 WHERE recipient = ?1 AND channel = 'sms' AND project = ?2 \
              AND ended IS NULL AND (cause IS NULL OR cause NOT IN ( \
@@ -1244,6 +1254,7 @@ impl<'a> Writing<'a> {
     }
 
     fn lease(&mut self, name: &str, holder: &str, until: u32) -> Result<Committed, StoreError> {
+        self.leases.clear();
         let select =
             format!("SELECT holder, fence, until FROM lease WHERE name = ?1{}", self.db.for_update());
         let Some(held) = one(self.db, &select, values![name])? else {
@@ -1270,11 +1281,17 @@ impl<'a> Writing<'a> {
     }
 
     fn holds(&mut self, lease: &Lease) -> Result<bool, StoreError> {
+        if self.leases.contains(lease) {
+            return Ok(true);
+        }
         let held: u32 = scalar(
             self.db,
             "SELECT COUNT(*) FROM lease WHERE name = ?1 AND fence = ?2 AND until > ?3",
             values![lease.name.as_str(), lease.fence, self.now],
         )?;
+        if held == 1 {
+            self.leases.push(lease.clone());
+        }
         Ok(held == 1)
     }
 
@@ -1342,7 +1359,7 @@ impl<'a> Writing<'a> {
         cause: Option<&str>,
     ) -> Result<(), StoreError> {
         let recipient = self.vault.lookup(phone);
-        self.db.lock(&recipient)?;
+        self.db.lock(&[&recipient])?;
         let in_force: u32 = scalar(
             self.db,
             "SELECT COUNT(*) FROM opt_out WHERE recipient = ?1 AND channel = 'sms' AND project = ?2 \
@@ -1496,45 +1513,51 @@ impl<'a> Writing<'a> {
     /// Holds the recipients of all steps of a transaction, in one order: two daemons whose transactions are about
     /// the same people, in another order each, would wait for each other until the database ends one of them.
     pub(super) fn hold_recipients(&mut self, steps: &[Step]) -> Result<(), StoreError> {
-        if !self.db.is_shared() || steps.len() < 2 {
+        if !self.db.is_shared() {
             return Ok(());
         }
+        let (mut ids, mut sids, mut inbound) = (Vec::new(), Vec::new(), Vec::new());
         let mut recipients = BTreeSet::new();
         for step in steps {
-            let by_id = "SELECT recipient FROM message WHERE id = ?1 AND recipient IS NOT NULL";
-            let (sql, key) = match step {
+            match step {
                 Step::Submit { id, .. }
                 | Step::Settle { id, .. }
                 | Step::Look { id, .. }
                 | Step::FindOut { id, .. }
-                | Step::Report(Report { id: Some(id), .. }) => (by_id, id),
-                Step::Report(report) => {
-                    ("SELECT recipient FROM message WHERE sid = ?1 AND recipient IS NOT NULL", &report.sid)
-                }
-                Step::Understand(understood) => {
-                    ("SELECT sender FROM inbound WHERE sid = ?1", &understood.sid)
-                }
+                | Step::Report(Report { id: Some(id), .. }) => ids.push(id.as_str()),
+                Step::Report(report) => sids.push(report.sid.as_str()),
+                Step::Understand(understood) => inbound.push(understood.sid.as_str()),
                 Step::Receive(received) => {
                     recipients.insert(self.vault.lookup(received.number.expose()));
-                    continue;
                 }
-                _ => continue,
-            };
-            recipients.extend(self.first::<Vec<u8>>(sql, values![key.as_str()])?);
+                _ => {}
+            }
         }
-        for recipient in &recipients {
-            self.db.lock(recipient)?;
+        for (of, keys) in [
+            ("SELECT recipient, id FROM message WHERE id", ids),
+            ("SELECT recipient, id FROM message WHERE sid", sids),
+            ("SELECT sender, sid FROM inbound WHERE sid", inbound),
+        ] {
+            if keys.is_empty() {
+                continue;
+            }
+            let (places, keys) = padded(keys);
+            for row in self.db.query(&format!("{of} IN ({})", list(places)), &keys)? {
+                recipients.extend(row.get::<Option<Vec<u8>>>(0)?);
+                self.held.insert(row.get(1)?);
+            }
         }
-        Ok(())
+        let recipients: Vec<&[u8]> = recipients.iter().map(Vec::as_slice).collect();
+        self.db.lock(&recipients)
     }
 
     /// A message whose recipient is held until the transaction ends. The recipient comes first, as everywhere,
     /// so that two transactions do not wait for each other.
     fn held_message(&mut self, id: &str) -> Result<Option<Message>, StoreError> {
-        if self.db.is_shared() {
+        if self.db.is_shared() && !self.held.contains(id) {
             let recipient = "SELECT recipient FROM message WHERE id = ?1 AND recipient IS NOT NULL";
             if let Some(recipient) = self.first::<Vec<u8>>(recipient, values![id])? {
-                self.db.lock(&recipient)?;
+                self.db.lock(&[&recipient])?;
             }
         }
         self.message(id)
@@ -1631,7 +1654,7 @@ impl<'a> Writing<'a> {
         if !self.db.is_shared() {
             return Ok(Committed::Count(0));
         }
-        self.db.lock(b"ledger")?;
+        self.db.lock(&[b"ledger"])?;
         let (mut seq, mut before) = self.head()?;
         let unsealed = self.db.query(
             "SELECT id, at, kind, subject, public, commitment FROM ledger WHERE seq IS NULL ORDER BY id LIMIT 1000",
