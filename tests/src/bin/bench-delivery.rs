@@ -72,7 +72,7 @@ async fn measure(sandbox: &Handle) -> Result<()> {
     let at_once = given("--at-once", 32);
     let only_delay = std::env::args().any(|argument| argument == "--delay");
     if !only_delay {
-        let size = Size { messages, at_once, few: messages / 8, wordings: 4, rounds: 2 };
+        let size = Size { messages, at_once, few: messages / 8, wordings: 2 };
         println!(
             "{messages} messages, 4 senders, {at_once} requests at once for each; synchronous commits\n"
         );
@@ -100,9 +100,8 @@ struct Size {
     at_once: usize,
     /// Messages that are sent one by one.
     few: usize,
-    /// Wordings of a project, and how often each person gets each of them.
+    /// Wordings of a project: each person gets each of them once.
     wordings: usize,
-    rounds: usize,
 }
 
 /// Messages a second.
@@ -159,7 +158,7 @@ impl Ready {
         let (wordings, at_once) = (size.wordings, size.at_once);
         let projects = Project::several(4, &Project { wordings, at_once, ..Project::default() });
         // A number may have the same text five times a day, and the projects' policies let it have fifty in all.
-        let people = size.messages.div_ceil(projects.len() * wordings * size.rounds).max(1);
+        let people = size.messages.div_ceil(projects.len() * wordings).max(1);
         let crowd = sandbox.spawn(Crowd::gather(people, projects, clock)).await??;
         let database = match server {
             Some(server) => {
@@ -484,7 +483,7 @@ async fn delay(
     let messages = rate * seconds;
     // Real drafts first, one for each person and wording: they are sent once before, and four times then.
     let drafts = messages.div_ceil(SAME_TEXT - 1);
-    let size = Size { messages: drafts, at_once, few: 0, wordings: 2, rounds: 1 };
+    let size = Size { messages: drafts, at_once, few: 0, wordings: 2 };
     let ready = Ready::with(sandbox, &size, None, Clock::showing(MORNING.parse()?)).await?;
     let store = &ready.desks[0].gateway.store;
     let mut drafted = store.log(None, None, u32::try_from(drafts)?).await?;
