@@ -95,7 +95,8 @@ impl Gateway {
             }
             Err(error) => {
                 // Twilio does not tell of it again: it must be found in the list before anything is sent.
-                work.missed.store(self.clock.seconds(), Ordering::Relaxed);
+                // A list that began within this second may have missed it.
+                work.missed.store(self.clock.seconds() + 1, Ordering::Relaxed);
                 work.list_inbound.store(true, Ordering::Relaxed);
                 failed(&error)
             }
@@ -120,11 +121,11 @@ impl Gateway {
     pub(crate) async fn list_inbound(&self, project: &Project) -> Result<(), StoreError> {
         let work = &self.work[&project.name];
         let now = self.clock.seconds();
-        let since_lease = self.sending_since(project);
+        let needed = self.inbound_needed(project, now);
         {
             let mut listed = work.listed.lock();
             let wanted = work.list_inbound.load(Ordering::Relaxed)
-                || listed.done < since_lease
+                || listed.done < needed
                 || now >= listed.done.saturating_add(SWEEP);
             // Whoever posts rubbish to us does not make us ask Twilio every moment.
             if !wanted || now < listed.tried.saturating_add(RELIST) {

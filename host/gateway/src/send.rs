@@ -4,6 +4,7 @@
 //! connection that never came about, are a definite no, and routing is asked again. Everything else without
 //! a 201 is unknown, and is never sent again: Twilio's report settles it, or a look at its list.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
@@ -51,9 +52,21 @@ impl Gateway {
         loop {
             let free =
                 project.account.at_once.saturating_sub(u32::try_from(under_way.len()).unwrap_or(u32::MAX));
-            let claimed = match failed {
-                None => self.claim(project, free, full).await,
-                Some(_) => Ok((vec![], None)),
+            let mut has_ended = false;
+            let claimed = if failed.is_none() {
+                let mut claim = pin!(self.claim(project, free, full));
+                loop {
+                    // What is on its way goes on while more is claimed: nobody waits for it in vain.
+                    tokio::select! {
+                        claimed = &mut claim => break claimed,
+                        Some(ended) = under_way.next() => {
+                            failed = failed.or(Result::<(), StoreError>::err(ended));
+                            has_ended = true;
+                        }
+                    }
+                }
+            } else {
+                Ok((vec![], None))
             };
             let (messages, lease) = claimed.unwrap_or_else(|error| {
                 failed = Some(error);
@@ -67,6 +80,9 @@ impl Gateway {
                     under_way
                         .push(async move { self.carry(project, message, &lease).await }.instrument(span));
                 }
+            }
+            if has_ended {
+                continue;
             }
             // What is on its way is ended whatever happens: nobody else knows what Twilio says of it.
             let Some(ended) = under_way.next().await else { return failed.map_or(Ok(count), Err) };
@@ -86,32 +102,44 @@ impl Gateway {
         free: u32,
         full: bool,
     ) -> Result<(Vec<Message>, Option<Lease>), StoreError> {
-        let (texts, calls) = {
-            let pace = self.work[&project.name].pace.lock();
-            let now = self.clock.now();
-            (free.min(pace.0.available(now)), free.min(pace.1.available(now)))
-        };
-        if self.draining() || texts + calls == 0 {
+        if self.draining() || free == 0 {
             return Ok((vec![], None));
         }
         let Some(lease) = self.sending_lease(project).await? else { return Ok((vec![], None)) };
-        if !self.inbound_is_read(project) {
-            // The floor would stop each of them. The list wakes the sender when it was read.
+        let (texts, calls) = if self.inbound_is_read(project) {
+            let pace = self.work[&project.name].pace.lock();
+            let now = self.clock.now();
+            let (texts, calls) = (free.min(pace.0.available(now)), free.min(pace.1.available(now)));
+            if texts + calls == 0 {
+                return Ok((vec![], None));
+            }
+            (texts, calls)
+        } else {
+            // The floor would stop each of them, so only what was cut off is seen to. The list wakes the sender
+            // when it was read.
             self.work[&project.name].follow.send_modify(|count| *count += 1);
-            return Ok((vec![], None));
-        }
+            (0, 0)
+        };
         pass(Point::BeforeClaim);
         let until = self.clock.seconds() + CLAIM;
         let (project_name, lease_of) = (project.name.clone(), lease.clone());
-        let claim =
-            Step::Claim { project: project_name, lease: lease_of, texts, calls, replies_only: full, until };
+        let claim = Step::Claim {
+            project: project_name,
+            lease: lease_of,
+            texts,
+            calls,
+            in_all: free,
+            replies_only: full,
+            until,
+        };
         let Committed::Claimed(claimed) = self.store.commit(claim).await? else { return Ok((vec![], None)) };
         pass(Point::AfterClaim);
         let mut pace = self.work[&project.name].pace.lock();
         for message in &claimed {
             match message.channel() {
                 Channel::Voice => pace.1.take(1, self.clock.now()),
-                _ => {
+                Channel::Email => {}
+                Channel::Sms => {
                     let segments = message.draft.as_ref().map_or(1, |draft| draft.segments.max(1));
                     pace.0.take(segments, self.clock.now());
                 }

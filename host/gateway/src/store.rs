@@ -394,6 +394,8 @@ pub enum Step {
         texts: u32,
         /// How many calls.
         calls: u32,
+        /// How many in all.
+        in_all: u32,
         /// Whether only those for which somebody waits.
         replies_only: bool,
         /// When the claims end, in seconds.
@@ -893,7 +895,8 @@ pub struct Understood {
 pub enum Committed {
     /// It is done.
     Done,
-    /// It had been done before, or something else came first: nothing was changed.
+    /// It had been done before, or something else came first: nothing was changed, but that a message which was
+    /// claimed under a lease that has gone is due again.
     Stale,
     /// These are new, by id.
     Planned(Vec<String>),

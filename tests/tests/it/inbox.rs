@@ -584,6 +584,7 @@ async fn claimed(stage: &Stage) -> Result<(gateway::outbox::Message, Lease)> {
         lease: lease.clone(),
         texts: 1,
         calls: 0,
+        in_all: u32::MAX,
         replies_only: false,
         until,
     };

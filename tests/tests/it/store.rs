@@ -435,6 +435,7 @@ async fn claim(store: &Store, lease: &Lease, limit: u32, until: u32) -> Result<V
             lease: lease.clone(),
             texts: limit,
             calls: 0,
+            in_all: u32::MAX,
             replies_only: false,
             until,
         })
@@ -591,6 +592,7 @@ async fn a_daemon_that_lost_its_lease_claims_and_submits_nothing() -> Result<()>
             lease: lease.clone(),
             texts: 1,
             calls: 0,
+            in_all: u32::MAX,
             replies_only: false,
             until: site.now() + 300,
         };

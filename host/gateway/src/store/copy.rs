@@ -151,7 +151,7 @@ fn table(from: &mut dyn Sql, to: &mut dyn Sql, name: &str) -> Result<u64, StoreE
 fn columns(db: &mut dyn Sql, table: &str) -> Result<Vec<String>, StoreError> {
     let sql = if db.is_shared() {
         "SELECT CAST(column_name AS TEXT) FROM information_schema.columns WHERE table_name = ?1 \
-         AND table_schema = current_schema() ORDER BY ordinal_position"
+         AND table_schema = current_schema() AND is_generated = 'NEVER' ORDER BY ordinal_position"
     } else {
         "SELECT name FROM pragma_table_info(?1) ORDER BY cid"
     };

@@ -33,7 +33,7 @@ const STATEMENTS: usize = 512;
 
 /// What is said once on a new connection. A commit is on the disk before it is answered, whatever the server's
 /// own setting. A daemon that hangs must not hold its locks longer than a lease, and whoever waits for a lock
-/// gives up before the statement as a whole does, so that it is known for what it is.
+/// gives up before the statement as a whole does. Either way it is known for what it is: another one's turn.
 const SETTINGS: &str = "SET synchronous_commit = on; SET statement_timeout = '15s'; SET lock_timeout = '10s'; \
                         SET idle_in_transaction_session_timeout = '15s'; SET client_min_messages = warning";
 

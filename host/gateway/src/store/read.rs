@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use policy::contract::types::{PastMessage, Purpose, Survey};
+use policy::contract::types::{Channel, PastMessage, Purpose, Survey};
 use serde_json::Value as Json;
 use twilio::{MessageBody, PhoneNumber};
 
@@ -150,15 +150,7 @@ impl Store {
                 "SELECT MIN(look_at) FROM message WHERE project = ?1 AND state IN ('planned', 'deferred')",
                 "SELECT MIN(look_at) FROM write_back WHERE project = ?1 AND state = 'new'",
             ],
-            Queue::Send => &[
-                // Its index is sorted by channel and priority: one look for each of them, however much is due.
-                "WITH lane (channel, priority) AS (VALUES ('sms', 0), ('sms', 1), ('voice', 0), ('voice', 1), \
-                 ('email', 0), ('email', 1)) \
-                 SELECT MIN(first) FROM (SELECT (SELECT MIN(look_at) FROM message WHERE project = ?1 \
-                 AND channel = lane.channel AND priority = lane.priority AND state IN ('due', 'claimed')) AS first \
-                 FROM lane) AS firsts",
-                "SELECT MIN(look_at) FROM message WHERE project = ?1 AND state = 'submitting'",
-            ],
+            Queue::Send => &["SELECT MIN(look_at) FROM message WHERE project = ?1 AND state = 'submitting'"],
             Queue::Follow => &["SELECT MIN(look_at) FROM message WHERE project = ?1 \
                  AND state IN ('accepted', 'sent', 'unknown') AND ended IS NULL"],
             Queue::Clean => {
@@ -171,6 +163,14 @@ impl Store {
             for sql in statements {
                 let found: Option<u32> = scalar(reading.db, sql, values![project.as_str()])?;
                 next = next.into_iter().chain(found).min();
+            }
+            // The index of what is due is sorted by channel and priority: one look for each, however much is due.
+            let lanes = Channel::ALL.iter().flat_map(|(channel, _)| [(*channel, 0_u32), (*channel, 1)]);
+            for (channel, priority) in lanes.filter(|_| queue == Queue::Send) {
+                let due = "SELECT MIN(look_at) FROM message WHERE project = ?1 AND channel = ?2 AND priority = ?3 \
+                           AND state IN ('due', 'claimed')";
+                let given = values![project.as_str(), channel.word(), priority];
+                next = next.into_iter().chain(scalar::<Option<u32>>(reading.db, due, given)?).min();
             }
             Ok(next)
         })
@@ -284,7 +284,7 @@ impl Store {
         .await
     }
 
-    /// What nearly every decision needs of a number and of a record, asked at once.
+    /// What nearly every decision needs of a number and of its records, asked at once.
     pub(crate) async fn history(
         &self,
         project: &str,

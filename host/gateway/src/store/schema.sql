@@ -37,7 +37,9 @@ CREATE TABLE message (
     ended INTEGER,
     price INTEGER,
     currency TEXT,
-    channel TEXT
+    channel TEXT GENERATED ALWAYS AS (
+        CASE method WHEN 'voice-call' THEN 'voice' WHEN 'voice-message' THEN 'voice' WHEN 'email' THEN 'email' ELSE 'sms' END
+    ) VIRTUAL
 ) STRICT;
 -- What must be looked at now, and nothing else, is in these indexes.
 CREATE INDEX message_undecided ON message (project, look_at, id) WHERE state IN ('planned', 'deferred');

@@ -42,6 +42,7 @@ fn spelled(definitions: &str, for_postgres: bool) -> String {
         "INTEGER" => "BIGINT",
         "TEXT" => "TEXT COLLATE \"C\"",
         "BLOB" => "BYTEA",
+        "VIRTUAL" => "STORED",
         word => word,
     })
 }
@@ -176,7 +177,7 @@ pub(crate) fn list(places: usize) -> String {
 }
 
 /// As many places for values of one kind as these need, and the values: some more, the last one again, so that
-/// there are few statements to prepare.
+/// there are few statements to prepare. There must be one.
 pub(crate) fn padded(given: impl IntoIterator<Item = impl Into<Value>>) -> (usize, Vec<Value>) {
     let mut given: Vec<Value> = given.into_iter().map(Into::into).collect();
     let places = given.len().next_power_of_two();
@@ -307,7 +308,10 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
     use std::sync::{Arc, mpsc};
 
+    use policy::contract::types::DeliveryMethod;
     use secrecy::SecretString;
+
+    use crate::vocabulary::{Word, channel};
 
     use super::super::postgres::Postgres;
     use super::super::sqlite::{Role, Sqlite};
@@ -531,24 +535,19 @@ mod tests {
                         CREATE INDEX message_due ON message (project, priority, look_at, id) \
                         WHERE state IN ('due', 'claimed');";
             db.script(&[back, set].concat()).unwrap();
-            for method in [None, Some("sms-link"), Some("voice-message"), Some("email")] {
-                let insert = "INSERT INTO message (id, occasion, project, purpose, depth, due, priority, state, \
-                              version, look_at, segments, attempts, tries, looks, since, changed, method) \
-                              VALUES (?1, ?1, 'p', 'alert', 0, 0, 1, 'due', 1, 0, 1, '[]', 0, 0, 0, 0, ?2)";
-                db.execute(insert, values![method.unwrap_or("none"), method]).unwrap();
+            let insert = "INSERT INTO message (id, occasion, project, purpose, depth, due, priority, state, version, \
+                          look_at, segments, attempts, tries, looks, since, changed, method) \
+                          VALUES (?1, ?1, 'p', 'alert', 0, 0, 1, 'due', 1, 0, 1, '[]', 0, 0, 0, 0, ?1)";
+            for (method, _) in DeliveryMethod::ALL {
+                db.execute(insert, values![method.word()]).unwrap();
             }
             connect().migrate().unwrap();
-            let rows = db.query("SELECT id, channel FROM message ORDER BY id", &[]).unwrap();
-            let channels: Vec<(String, Option<String>)> =
-                rows.iter().map(|row| (row.get(0).unwrap(), row.get(1).unwrap())).collect();
-            let channels: Vec<_> = channels.iter().map(|(id, channel)| (&**id, channel.as_deref())).collect();
-            let expected = [
-                ("email", Some("email")),
-                ("none", None),
-                ("sms-link", Some("sms")),
-                ("voice-message", Some("voice")),
-            ];
-            assert_eq!(channels, expected);
+            let rows = db.query("SELECT method, channel FROM message", &[]).unwrap();
+            assert_eq!(rows.len(), DeliveryMethod::ALL.len());
+            for row in rows {
+                let method = DeliveryMethod::read(&row.get::<String>(0).unwrap()).unwrap();
+                assert_eq!(row.get::<String>(1).unwrap(), channel(method).word());
+            }
         });
     }
 
