@@ -34,8 +34,10 @@ const STATEMENTS: usize = 512;
 /// What is said once on a new connection. A commit is on the disk before it is answered, whatever the server's
 /// own setting. A daemon that hangs must not hold its locks longer than a lease, and whoever waits for a lock
 /// gives up before the statement as a whole does. Either way it is known for what it is: another one's turn.
+/// A statement is planned once, for its plan does not depend on what is given.
 const SETTINGS: &str = "SET synchronous_commit = on; SET statement_timeout = '15s'; SET lock_timeout = '10s'; \
-                        SET idle_in_transaction_session_timeout = '15s'; SET client_min_messages = warning";
+                        SET idle_in_transaction_session_timeout = '15s'; SET client_min_messages = warning; \
+                        SET plan_cache_mode = force_generic_plan";
 
 /// A connection to the server, or what it takes to make one.
 pub(super) struct Postgres {
