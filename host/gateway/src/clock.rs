@@ -1,6 +1,6 @@
 //! The one clock. Nothing else in the product asks what time it is.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
@@ -68,5 +68,22 @@ impl Clock {
                 let _ = now.subscribe().wait_for(|now| *now >= at).await;
             }
         }
+    }
+}
+
+/// Measures how long something takes. It is the one place of monotonic time: nothing is decided by it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts one.
+    #[expect(clippy::disallowed_methods, reason = "measures how long, and never what time it is")]
+    pub fn start() -> Stopwatch {
+        Stopwatch(Instant::now())
+    }
+
+    /// The time since it was started.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
     }
 }

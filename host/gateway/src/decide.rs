@@ -10,9 +10,10 @@ use policy::contract::types::Finding;
 use policy::{Effect, Ended, Policy, Question, Record, Reply, Request};
 use serde_json::{Value, json};
 
+use crate::clock::Stopwatch;
 use crate::facts::Known;
 use crate::gateway::Gateway;
-use crate::metrics::{self, Stopwatch};
+use crate::metrics;
 use crate::outbox::{Reason, masked};
 use crate::store::DecisionRow;
 

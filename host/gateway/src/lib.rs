@@ -47,6 +47,6 @@ pub mod webhooks;
 pub mod wording;
 
 pub use account::Money;
-pub use clock::Clock;
+pub use clock::{Clock, Stopwatch};
 pub use gateway::{Gateway, InviteError};
 pub use inbox::{Taken, Webhook};

@@ -10,10 +10,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::clock::Stopwatch;
 use crate::outbox::State;
 
 const SENDS: &str = "consentry_sends_total";
@@ -82,23 +83,6 @@ pub fn describe() {
     describe_gauge!(SWEPT, Unit::Seconds, "Since when inbound messages were not listed at Twilio");
     describe_counter!(REJECTED, Unit::Count, "Webhooks whose signature was wrong");
     describe_gauge!(LEASES, Unit::Count, "Pieces of the work that this daemon does for all, by kind");
-}
-
-/// Measures how long something takes. It is the one place of monotonic time: nothing is decided by it.
-#[derive(Clone, Copy, Debug)]
-pub struct Stopwatch(Instant);
-
-impl Stopwatch {
-    /// Starts one.
-    #[expect(clippy::disallowed_methods, reason = "measures how long, and never what time it is")]
-    pub fn start() -> Stopwatch {
-        Stopwatch(Instant::now())
-    }
-
-    /// The time since it was started.
-    pub fn elapsed(self) -> Duration {
-        self.0.elapsed()
-    }
 }
 
 /// How a submission to Twilio ended.

@@ -11,8 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use gateway::Clock;
-use gateway::metrics::Stopwatch;
+use gateway::{Clock, Stopwatch};
 use tests::crowd::{Crowd, PEOPLE, Project, given};
 use tests::{privacy, workspace};
 

@@ -75,7 +75,7 @@ impl Writing<'_> {
     }
 
     /// The end of the chain: number and hash.
-    pub(super) fn head(&mut self) -> Result<(u64, Vec<u8>), StoreError> {
+    fn head(&mut self) -> Result<(u64, Vec<u8>), StoreError> {
         let last = one(
             self.db,
             "SELECT seq, hash FROM ledger WHERE seq IS NOT NULL ORDER BY seq DESC LIMIT 1",

@@ -102,7 +102,7 @@ impl Writing<'_> {
 
     /// Ends an opt-out. A STOP that was sent after this START stays, although START was understood later; and
     /// what was stopped for the whole institution is not opened by a word to one project.
-    pub(super) fn opt_in(&mut self, phone: &str, project: &str, sid: &str) -> Result<(), StoreError> {
+    fn opt_in(&mut self, phone: &str, project: &str, sid: &str) -> Result<(), StoreError> {
         let recipient = self.vault.lookup(phone);
         self.db.lock(&[&recipient])?;
         self.db.execute(

@@ -95,7 +95,7 @@ impl Writing<'_> {
     }
 
     /// A submission definitely came to nothing: it does not count among what the number was sent.
-    pub(super) fn not_sent(
+    fn not_sent(
         &mut self,
         message: &Message,
         code: Option<u32>,
@@ -120,7 +120,7 @@ impl Writing<'_> {
         }
     }
 
-    pub(super) fn end_unknown(&mut self, message: &Message) -> Result<(), StoreError> {
+    fn end_unknown(&mut self, message: &Message) -> Result<(), StoreError> {
         let sentence = "nobody knows whether this message was sent: Twilio was asked to the end. It is never sent \
                         again by itself. Look for it in Twilio's log, and then `consentry settle` it";
         self.end(&message.id, State::Unknown)?;
@@ -129,7 +129,7 @@ impl Writing<'_> {
         self.plan_task("unknown-send", &message.new.project, &cause, None, sentence)
     }
 
-    pub(super) fn next_look(&mut self, id: &str, look_at: u32, looks: u32) -> Result<(), StoreError> {
+    fn next_look(&mut self, id: &str, look_at: u32, looks: u32) -> Result<(), StoreError> {
         self.db.execute(
             "UPDATE message SET look_at = ?2, looks = ?3 WHERE id = ?1",
             values![id, look_at, looks],
@@ -137,7 +137,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    pub(super) fn adopt(&mut self, message: &Message, sid: &str) -> Result<(), StoreError> {
+    fn adopt(&mut self, message: &Message, sid: &str) -> Result<(), StoreError> {
         self.db.execute(
             "UPDATE message SET sid = ?2 WHERE id = ?1 AND sid IS NULL \
              AND NOT EXISTS (SELECT 1 FROM message AS other WHERE other.sid = ?2)",
@@ -147,7 +147,7 @@ impl Writing<'_> {
     }
 
     /// Twilio tells of a message that we took for not sent: it was sent, so it is not sent again.
-    pub(super) fn contradicted(
+    fn contradicted(
         &mut self,
         message: &Message,
         sid: &str,
@@ -220,18 +220,13 @@ impl Writing<'_> {
     }
 
     /// The task about a message that was unknown is done: it is known what became of it.
-    pub(super) fn settle_task(&mut self, id: &str, how: &str) -> Result<(), StoreError> {
-        self.db.execute(
-            "UPDATE task SET resolved = ?2, resolution = ?3 WHERE kind = 'unknown-send' AND cause LIKE ?1 \
-             AND resolved IS NULL",
-            values![format!("{id}/unknown/%"), self.now, how],
-        )?;
-        Ok(())
+    fn settle_task(&mut self, id: &str, how: &str) -> Result<(), StoreError> {
+        self.close_tasks("unknown-send", &format!("{id}/unknown/"), how)
     }
 
     /// Moves a message forward to where Twilio's status puts it, and says whether that was news. What comes late
     /// is recorded, not applied.
-    pub(super) fn progress(
+    fn progress(
         &mut self,
         message: &Message,
         status: &ProviderStatus,
@@ -282,7 +277,7 @@ impl Writing<'_> {
     }
 
     /// What an error that was reported on a message says of the number, the words or the sender.
-    pub(super) fn learn_from(&mut self, message: &Message, code: u32) -> Result<(), StoreError> {
+    fn learn_from(&mut self, message: &Message, code: u32) -> Result<(), StoreError> {
         if twilio::is_opt_out(code) {
             return self.provider_opt_out(message, Some(code));
         }
@@ -301,7 +296,7 @@ impl Writing<'_> {
 
     /// A message came to its end at Twilio: either that is all, or it failed for a passing reason and there is
     /// time to try again.
-    pub(super) fn after_the_end(
+    fn after_the_end(
         &mut self,
         message: &Message,
         state: State,
@@ -336,7 +331,7 @@ impl Writing<'_> {
         self.advance(&failed, State::Deferred, self.now + wait, Some(&why))
     }
 
-    pub(super) fn sid_of(&mut self, id: &str) -> Result<Option<String>, StoreError> {
+    fn sid_of(&mut self, id: &str) -> Result<Option<String>, StoreError> {
         self.first("SELECT sid FROM message WHERE id = ?1 AND sid IS NOT NULL", values![id])
     }
 
@@ -421,11 +416,7 @@ impl Writing<'_> {
     }
 
     /// Twilio knows of an opt-out that we did not see: it is the same opt-out.
-    pub(super) fn provider_opt_out(
-        &mut self,
-        message: &Message,
-        code: Option<u32>,
-    ) -> Result<(), StoreError> {
+    fn provider_opt_out(&mut self, message: &Message, code: Option<u32>) -> Result<(), StoreError> {
         let Some(draft) = &message.draft else { return Ok(()) };
         let phone = address(draft).to_owned();
         let code = code.map_or_else(String::new, |code| format!(" (error {code})"));

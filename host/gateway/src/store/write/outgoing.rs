@@ -221,7 +221,7 @@ impl Writing<'_> {
         Ok(Committed::Done)
     }
 
-    pub(super) fn facts(
+    fn facts(
         &mut self,
         message: &Message,
         draft: &policy::contract::reviewer::Draft,
@@ -272,7 +272,7 @@ impl Writing<'_> {
     }
 
     /// What of a message is stopped, and why.
-    pub(super) fn stops(
+    fn stops(
         &mut self,
         project: &str,
         sender: &str,

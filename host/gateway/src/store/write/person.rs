@@ -25,7 +25,7 @@ impl Writing<'_> {
     }
 
     /// Deferred messages are decided now.
-    pub(super) fn wake(&mut self, which: &str, value: impl Into<Value>) -> Result<(), StoreError> {
+    fn wake(&mut self, which: &str, value: impl Into<Value>) -> Result<(), StoreError> {
         let sql = format!(
             "UPDATE message SET look_at = ?1, version = version + 1 WHERE state = 'deferred' AND {which}"
         );
@@ -63,11 +63,16 @@ impl Writing<'_> {
         Ok(Committed::Done)
     }
 
-    pub(super) fn close_held(&mut self, id: &str, how: &str) -> Result<(), StoreError> {
+    fn close_held(&mut self, id: &str, how: &str) -> Result<(), StoreError> {
+        self.close_tasks("held-message", &format!("{id}/"), how)
+    }
+
+    /// The open tasks of a kind whose cause begins so are done.
+    pub(super) fn close_tasks(&mut self, kind: &str, cause: &str, how: &str) -> Result<(), StoreError> {
         self.db.execute(
-            "UPDATE task SET resolved = ?2, resolution = ?3 WHERE kind = 'held-message' AND cause LIKE ?1 \
+            "UPDATE task SET resolved = ?3, resolution = ?4 WHERE kind = ?1 AND cause LIKE ?2 \
              AND resolved IS NULL",
-            values![format!("{id}/%"), self.now, how],
+            values![kind, format!("{cause}%"), self.now, how],
         )?;
         Ok(())
     }
