@@ -185,18 +185,84 @@ pub struct ProjectInfo {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Participant {
     pub email: String,
+    /// Tells participants with the same address apart, counted from 1.
+    pub email_occurrence: u32,
     pub identifier: String,
     /// None if the list is old enough not to say, or the participant has no record yet.
     pub record: Option<String>,
+    /// Whether REDCap itself has sent an invitation.
     pub invitation_sent: bool,
+    /// When REDCap itself will send the next one, in server time; none if it will not.
+    pub invitation_send_time: Option<String>,
     pub response: Response,
     pub access_code: String,
     pub survey_link: String,
+    /// None if the project has no queue, or the list is old enough not to say.
+    pub survey_queue_link: Option<String>,
 }
 
 impl fmt::Debug for Participant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Participant").field("response", &self.response).finish_non_exhaustive()
+    }
+}
+
+/// Which rows of the log to read. The default reads all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadLog {
+    pub kind: LogKind,
+    pub record: Option<String>,
+    /// `YYYY-MM-DD HH:MM`, server time. Times are told by the minute, so windows should overlap.
+    pub begin: Option<String>,
+    pub end: Option<String>,
+}
+
+/// What kind of rows of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogKind {
+    #[default]
+    All,
+    /// What was done to records: created, changed, deleted.
+    Record,
+    RecordAdd,
+    RecordEdit,
+    RecordDelete,
+    /// Changes of the project itself.
+    Manage,
+}
+
+impl LogKind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::All => "",
+            Self::Record => "record",
+            Self::RecordAdd => "record_add",
+            Self::RecordEdit => "record_edit",
+            Self::RecordDelete => "record_delete",
+            Self::Manage => "manage",
+        }
+    }
+}
+
+/// A row of the log.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct LogRow {
+    /// `YYYY-MM-DD HH:MM`, server time.
+    pub at: String,
+    /// `[survey respondent]` for what came from a survey page.
+    pub user: String,
+    /// As in `Update record 5`, `Create Response 5`, `Delete record 5`, `Manage/Design`.
+    pub action: String,
+    /// What was changed. Quotes within values are not told from those around them, so this is for people.
+    pub details: String,
+    /// None for what concerns no record.
+    pub record: Option<String>,
+}
+
+impl fmt::Debug for LogRow {
+    /// The details hold what a participant answered, and the action names the record.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogRow").field("at", &self.at).finish_non_exhaustive()
     }
 }
 
@@ -315,12 +381,11 @@ impl Client {
     /// What repeats; nothing if the project has no repeats.
     pub async fn repeating_forms_events(&self) -> Result<Vec<Repeating>, ApiError> {
         let rows = self.rows_or_none("repeatingFormsEvents").await?;
-        let filled = |text: String| Some(text).filter(|text| !text.is_empty());
         Ok(rows
             .iter()
             .map(|row| Repeating {
-                event: filled(text(row.get("event_name"))).unwrap_or_else(|| CLASSIC_EVENT.to_owned()),
-                instrument: filled(text(row.get("form_name"))),
+                event: filled(row, "event_name").unwrap_or_else(|| CLASSIC_EVENT.to_owned()),
+                instrument: filled(row, "form_name"),
                 custom_label: text(row.get("custom_form_label")),
             })
             .collect())
@@ -395,17 +460,60 @@ impl Client {
         event: Option<&str>,
         instance: u32,
     ) -> Result<String, ApiError> {
-        let mut form = vec![pair("record", record), pair("instrument", instrument)];
-        form.extend(event.map(|event| pair("event", event)));
-        form.push(pair("repeat_instance", &instance.to_string()));
-        let answer = self.read("surveyLink", form).await?;
-        let link = answer.trim().trim_matches('"').replace("\\/", "/");
-        match Url::parse(&link) {
-            Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => Ok(link),
-            _ => Err(unreadable("surveyLink", "a link")),
-        }
+        let form = of_response(record, instrument, event, instance);
+        link("surveyLink", &self.read("surveyLink", form).await?)
     }
 
+    /// The link to a record's survey queue. A project without a queue refuses it.
+    pub async fn survey_queue_link(&self, record: &str) -> Result<String, ApiError> {
+        link("surveyQueueLink", &self.read("surveyQueueLink", vec![pair("record", record)]).await?)
+    }
+
+    /// The code that is typed in place of a survey's link. The method is young: where it is not known, the
+    /// participant list tells the code too.
+    pub async fn survey_access_code(
+        &self,
+        record: &str,
+        instrument: &str,
+        event: Option<&str>,
+        instance: u32,
+    ) -> Result<String, ApiError> {
+        let form = of_response(record, instrument, event, instance);
+        code("surveyAccessCode", &self.read("surveyAccessCode", form).await?)
+    }
+
+    /// The code that opens a response again. A survey that cannot be left and continued refuses it.
+    pub async fn survey_return_code(
+        &self,
+        record: &str,
+        instrument: &str,
+        event: Option<&str>,
+        instance: u32,
+    ) -> Result<String, ApiError> {
+        let form = of_response(record, instrument, event, instance);
+        code("surveyReturnCode", &self.read("surveyReturnCode", form).await?)
+    }
+
+    /// What was done in the project, newest first.
+    pub async fn log(&self, wanted: &ReadLog) -> Result<Vec<LogRow>, ApiError> {
+        let mut form = vec![pair("logtype", wanted.kind.name())];
+        form.extend(wanted.record.iter().map(|record| pair("record", record)));
+        form.extend(wanted.begin.iter().map(|begin| pair("beginTime", begin)));
+        form.extend(wanted.end.iter().map(|end| pair("endTime", end)));
+        let rows = self.rows("log", form).await?;
+        Ok(rows
+            .iter()
+            .map(|row| LogRow {
+                at: text(row.get("timestamp")),
+                user: text(row.get("username")),
+                action: text(row.get("action")),
+                details: text(row.get("details")),
+                record: filled(row, "record"),
+            })
+            .collect())
+    }
+
+    /// Who is to take a survey, as REDCap sees it.
     pub async fn participant_list(
         &self,
         instrument: &str,
@@ -418,9 +526,11 @@ impl Client {
             .iter()
             .map(|row| Participant {
                 email: text(row.get("email")),
+                email_occurrence: text(row.get("email_occurrence")).parse().unwrap_or(1),
                 identifier: text(row.get("identifier")),
-                record: Some(text(row.get("record"))).filter(|record| !record.is_empty()),
+                record: filled(row, "record"),
                 invitation_sent: text(row.get("invitation_sent_status")) == "1",
+                invitation_send_time: filled(row, "invitation_send_time"),
                 response: match text(row.get("response_status")).as_str() {
                     "1" => Response::Partial,
                     "2" => Response::Complete,
@@ -428,6 +538,7 @@ impl Client {
                 },
                 access_code: text(row.get("survey_access_code")),
                 survey_link: text(row.get("survey_link")),
+                survey_queue_link: filled(row, "survey_queue_link"),
             })
             .collect())
     }
@@ -514,6 +625,35 @@ fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The value of a column; none if it is blank or not there.
+fn filled(row: &Map<String, Value>, column: &str) -> Option<String> {
+    Some(text(row.get(column))).filter(|value| !value.is_empty())
+}
+
+/// What names a response.
+fn of_response(record: &str, instrument: &str, event: Option<&str>, instance: u32) -> Form {
+    let mut form = vec![pair("record", record), pair("instrument", instrument)];
+    form.extend(event.map(|event| pair("event", event)));
+    form.push(pair("repeat_instance", &instance.to_string()));
+    form
+}
+
+/// A link, which comes as plain text and now and then as JSON.
+fn link(content: &'static str, answer: &str) -> Result<String, ApiError> {
+    let link = answer.trim().trim_matches('"').replace("\\/", "/");
+    match Url::parse(&link) {
+        Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => Ok(link),
+        _ => Err(unreadable(content, "a link")),
+    }
+}
+
+/// A code, which comes as a link does.
+fn code(content: &'static str, answer: &str) -> Result<String, ApiError> {
+    let code = answer.trim().trim_matches('"');
+    let is_code = (1..40).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_code { Ok(code.to_owned()) } else { Err(unreadable(content, "a code")) }
 }
 
 /// Tells an answer from an error. A status of 200 proves nothing: a login page has it too, and so
@@ -817,6 +957,44 @@ mod tests {
         assert_eq!(script.asked()[0]["repeat_instance"], "2");
         let error = client.survey_link("1", "entry", None, 1).await.unwrap_err();
         assert_eq!(error.to_string(), "the answer to `content=surveyLink` is not a link");
+    }
+
+    #[tokio::test]
+    async fn codes_and_the_queue_come_as_plain_text() {
+        let (client, script) = Script::start(&[
+            (200, "https://redcap.example.org/surveys/?sq=kHp2\n"),
+            (200, "LDNP3EW7W"),
+            (200, "TFX4E4YN"),
+            (200, "no such code"),
+        ])
+        .await;
+        assert_eq!(
+            client.survey_queue_link("1").await.unwrap(),
+            "https://redcap.example.org/surveys/?sq=kHp2"
+        );
+        assert_eq!(client.survey_access_code("1", "entry", None, 1).await.unwrap(), "LDNP3EW7W");
+        assert_eq!(client.survey_return_code("1", "entry", None, 1).await.unwrap(), "TFX4E4YN");
+        let error = client.survey_return_code("1", "entry", None, 1).await.unwrap_err();
+        assert_eq!(error.to_string(), "the answer to `content=surveyReturnCode` is not a code");
+        let contents: Vec<_> = script.asked().iter().map(|asked| asked["content"].clone()).collect();
+        assert_eq!(contents[..2], ["surveyQueueLink", "surveyAccessCode"]);
+    }
+
+    #[tokio::test]
+    async fn the_log_is_read_from_a_time_on_and_shows_no_value() {
+        let row = r#"[{"timestamp":"2022-03-30 10:50","username":"[survey respondent]",
+            "action":"Update Response 2","details":"age = '34'","record":"2"},
+            {"timestamp":"2022-03-30 10:49","username":"a","action":"Manage/Design","details":"","record":null}]"#;
+        let (client, script) = Script::start(&[(200, row)]).await;
+        let wanted =
+            ReadLog { kind: LogKind::Record, begin: Some("2022-03-30 10:48".into()), ..ReadLog::default() };
+        let rows = client.log(&wanted).await.unwrap();
+        assert_eq!((rows[0].at.as_str(), rows[0].record.as_deref()), ("2022-03-30 10:50", Some("2")));
+        assert_eq!(rows[1].record, None);
+        assert!(!format!("{rows:?}").contains("34"));
+        let asked = &script.asked()[0];
+        assert_eq!((asked["logtype"].as_str(), asked["beginTime"].as_str()), ("record", "2022-03-30 10:48"));
+        assert!(!asked.contains_key("endTime"));
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl Project {
 
     /// The fields of an instrument, in order.
     pub fn fields_of<'a>(&'a self, instrument: &'a str) -> impl Iterator<Item = &'a Field> + 'a {
-        self.fields.iter().filter(move |field| field.instrument == instrument)
+        self.fields.of(instrument)
     }
 
     /// The instruments that are filled in at an event, in order.
@@ -192,18 +192,26 @@ impl Project {
     }
 }
 
-/// The fields of a project, in order, each to be found by its name. Of two with the same name the
-/// first is found.
+/// The fields of a project, in order, each to be found by its name, and those of an instrument by the
+/// instrument's. Of two with the same name the first is found.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fields {
     list: Vec<Field>,
     by_name: HashMap<String, usize>,
+    by_instrument: HashMap<String, Vec<usize>>,
 }
 
 impl Fields {
     pub fn push(&mut self, field: Field) {
         self.by_name.entry(field.name.to_ascii_lowercase()).or_insert(self.list.len());
+        self.by_instrument.entry_ref(&field.instrument).or_default().push(self.list.len());
         self.list.push(field);
+    }
+
+    /// The fields of an instrument, in order.
+    fn of(&self, instrument: &str) -> impl Iterator<Item = &Field> + use<'_> {
+        let places = self.by_instrument.get(instrument).map_or(&[][..], Vec::as_slice);
+        places.iter().map(|&at| &self.list[at])
     }
 
     /// The field of this name, whatever the case.

@@ -357,14 +357,25 @@ pub(crate) fn text(value: Option<&Value>) -> String {
 pub fn to_flat_rows(project: &Project, records: &[Record]) -> Vec<Map<String, Value>> {
     records
         .iter()
-        .flat_map(|record| record.rows.iter().map(move |(place, row)| flat_row(project, record, place, row)))
+        .flat_map(|record| record.places().map(|place| to_flat_row(project, record, place, &|_| true)))
         .collect()
 }
 
-fn flat_row(project: &Project, record: &Record, place: &Place, row: &Row) -> Map<String, Value> {
+/// The row of [`to_flat_rows`] for one place of a record, with those columns only that are wanted. Columns
+/// that say where the row stands are always there.
+#[must_use]
+pub fn to_flat_row(
+    project: &Project,
+    record: &Record,
+    place: &Place,
+    wants: &dyn Fn(&str) -> bool,
+) -> Map<String, Value> {
+    let row = record.find(place.spot()).ok().map(|at| &record.rows[at].1);
     let event = place.event_name();
     let mut flat = Map::new();
-    flat.insert(project.record_id_field.clone(), record.id.clone().into());
+    if wants(&project.record_id_field) {
+        flat.insert(project.record_id_field.clone(), record.id.clone().into());
+    }
     if project.longitudinal {
         flat.insert(EVENT.to_owned(), event.into());
     }
@@ -374,35 +385,40 @@ fn flat_row(project: &Project, record: &Record, place: &Place, row: &Row) -> Map
         let instance = if counts { Value::from(place.instance) } else { Value::from("") };
         flat.insert(REPEAT_INSTANCE.to_owned(), instance);
     }
-    let value = |column: &str| row.get(column).cloned().unwrap_or_default();
+    let mut put = |column: String, value: &str| {
+        if wants(&column) {
+            flat.insert(column, value.into());
+        }
+    };
+    let value = |column: &str| row.and_then(|row| row.get(column)).map(String::as_str);
     for instrument in &project.instruments {
         let here = match &place.instrument {
             Some(repeating) => *repeating == instrument.name,
             None => !project.repeats(event, &instrument.name),
         };
         if project.survey(&instrument.name).is_some() {
-            let timestamp = here
-                .then(|| record.survey_timestamp(&instrument.name, Some(event), place.instance))
-                .flatten()
-                .map_or_else(String::new, |timestamp| match timestamp {
-                    SurveyTimestamp::NotCompleted => "[not completed]".to_owned(),
-                    SurveyTimestamp::Completed(at) => at.clone(),
-                });
-            flat.insert(format!("{}_timestamp", instrument.name), timestamp.into());
+            let timestamp =
+                here.then(|| record.survey_timestamp(&instrument.name, Some(event), place.instance));
+            let timestamp = match timestamp.flatten() {
+                None => "",
+                Some(SurveyTimestamp::NotCompleted) => "[not completed]",
+                Some(SurveyTimestamp::Completed(at)) => at,
+            };
+            put(format!("{}_timestamp", instrument.name), timestamp);
         }
         for field in project.fields_of(&instrument.name) {
             if field.name == project.record_id_field {
                 continue;
             }
+            let blank = if field.kind == FieldKind::Checkbox && here { "0" } else { "" };
             for column in columns(field) {
-                let blank = if field.kind == FieldKind::Checkbox && here { "0" } else { "" };
-                let stored = value(&column);
-                flat.insert(column, if stored.is_empty() { blank.into() } else { stored.into() });
+                let stored = value(&column).unwrap_or(blank);
+                put(column, stored);
             }
         }
         let status = format!("{}_complete", instrument.name);
-        let stored = value(&status);
-        flat.insert(status, stored.into());
+        let stored = value(&status).unwrap_or_default();
+        put(status, stored);
     }
     flat
 }

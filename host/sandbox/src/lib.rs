@@ -26,5 +26,5 @@ pub use faults::{
 };
 pub use handset::{Delivery, Direction, Handset, HandsetCall, HandsetText, Said, TimedOut};
 pub use sandbox::{Sandbox, SandboxConfig, StartError};
-pub use study::{Redcap, SurveyOutcome};
+pub use study::{NotImported, Redcap, SurveyOutcome};
 pub use world::Now;

@@ -2,11 +2,15 @@
 
 mod answers;
 mod api;
-mod calculate;
+
+mod desk;
 mod export;
 mod import;
 mod links;
+mod log;
 mod page;
+mod place;
+mod records;
 mod survey;
 mod trigger;
 
@@ -20,6 +24,7 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use jiff::civil::DateTime;
+use redcap::calculate::Calculations;
 use redcap::project::Project;
 use redcap::record::{Place, Record, SurveyTimestamp};
 use twilio::PhoneNumber;
@@ -28,7 +33,10 @@ use crate::connection::Line;
 use crate::faults::RedcapFault;
 use crate::form::encode;
 use crate::world::World;
-use links::Target;
+pub use desk::NotImported;
+use links::{Links, Target};
+use log::{Deed, Log};
+use records::Records;
 use trigger::Saved;
 
 /// REDCap from within: the study team at their desks, and a participant in a hurry. Clones speak to the
@@ -64,17 +72,17 @@ pub enum SurveyOutcome {
 impl Redcap {
     /// The ids of all records, in order of creation.
     pub fn record_ids(&self) -> Vec<String> {
-        self.world.study().project.records.iter().map(|record| record.id.clone()).collect()
+        self.world.study().records.iter().map(|record| record.id.clone()).collect()
     }
 
     /// A whole record, as it is now.
     pub fn record(&self, id: &str) -> Option<Record> {
-        self.world.study().record(id).cloned()
+        self.world.study().records.get(id).cloned()
     }
 
     /// A value; none if blank. Checkboxes are asked for by column (`symptoms___1`).
     pub fn value(&self, record: &str, field: &str, place: &Place) -> Option<String> {
-        self.world.study().record(record)?.get(field, place).map(str::to_owned)
+        self.world.study().records.get(record)?.get(field, place).map(str::to_owned)
     }
 
     /// When a survey was submitted. `event: None` is a classic project's.
@@ -85,46 +93,10 @@ impl Redcap {
         event: Option<&str>,
         instance: u32,
     ) -> Option<String> {
-        match self.world.study().record(record)?.survey_timestamp(instrument, event, instance)? {
+        match self.world.study().records.get(record)?.survey_timestamp(instrument, event, instance)? {
             SurveyTimestamp::Completed(at) => Some(at.clone()),
             SurveyTimestamp::NotCompleted => None,
         }
-    }
-
-    /// The study team saves a form, which makes the record if there is none, and REDCap tells its Data Entry
-    /// Trigger. An empty value erases. Comes back when the trigger has answered.
-    pub async fn save_form(
-        &self,
-        record: &str,
-        instrument: &str,
-        event: Option<&str>,
-        instance: u32,
-        values: &[(&str, &str)],
-    ) {
-        let saved = {
-            let now = self.world.local_now();
-            let mut study = self.world.study();
-            let event = event.map_or_else(|| study.first_event(), str::to_owned);
-            let target = Target {
-                record: record.to_owned(),
-                instrument: instrument.to_owned(),
-                event,
-                instance: instance.max(1),
-            };
-            let status = format!("{instrument}_complete");
-            let place = Place::of(&study.project, &target.event, instrument, target.instance);
-            let untouched = study.record(record).is_none_or(|record| record.get(&status, &place).is_none());
-            let mut values: Vec<(String, String)> =
-                values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            if untouched && !values.iter().any(|(name, _)| *name == status) {
-                values.push((status, "0".to_owned()));
-            }
-            let action = if study.record(record).is_some() { "Update record" } else { "Create record" };
-            study.store(&target, &values, "coordinator", action, now);
-            study.saved(&target, "coordinator")
-        };
-        self.world.changed();
-        trigger::tell(&self.world, &saved).await;
     }
 
     /// A participant opens the link and submits the page with these answers, over HTTP. Checkboxes are given
@@ -158,23 +130,18 @@ impl Redcap {
 
 /// What the project holds, and what REDCap remembers around it.
 pub(crate) struct Study {
+    /// Its records are kept apart.
     pub(crate) project: Project,
+    /// Read from the project once, for there may be hundreds.
+    calculations: Calculations,
+    records: Records,
     token: String,
     pub(crate) trigger: Option<String>,
     pub(crate) phone_field: Option<String>,
-    /// Oldest first.
-    log: Vec<LogRow>,
-    /// When each record was last changed.
-    changed: BTreeMap<String, DateTime>,
-    links: BTreeMap<String, Target>,
-}
-
-struct LogRow {
-    at: DateTime,
-    user: String,
-    action: String,
-    details: String,
-    record: String,
+    log: Log,
+    links: Links,
+    /// When REDCap itself sends or sent an invitation.
+    invitations: BTreeMap<Target, DateTime>,
 }
 
 /// A phone that is in a record.
@@ -185,31 +152,22 @@ pub(crate) struct RecordPhone {
 }
 
 impl Study {
-    pub(crate) fn new(project: Project, token: String, now: DateTime) -> Self {
-        let changed = project.records.iter().map(|record| (record.id.clone(), now)).collect();
+    pub(crate) fn new(mut project: Project, token: String, now: DateTime) -> Self {
+        let mut records = Records::default();
+        for record in std::mem::take(&mut project.records) {
+            records.add(record, now);
+        }
         Self {
+            calculations: Calculations::of(&project),
             project,
+            records,
+            links: Links::new(&token),
             token,
             trigger: None,
             phone_field: None,
-            log: Vec::new(),
-            changed,
-            links: BTreeMap::new(),
+            log: Log::default(),
+            invitations: BTreeMap::new(),
         }
-    }
-
-    fn record(&self, id: &str) -> Option<&Record> {
-        self.project.records.iter().find(|record| record.id == id)
-    }
-
-    /// The record of this id, made if need be.
-    fn record_mut(&mut self, id: &str) -> &mut Record {
-        let records = &mut self.project.records;
-        let at = records.iter().position(|record| record.id == id).unwrap_or_else(|| {
-            records.push(Record::new(id));
-            records.len() - 1
-        });
-        &mut records[at]
     }
 
     fn first_event(&self) -> String {
@@ -217,41 +175,55 @@ impl Study {
         first.map_or_else(|| redcap::project::CLASSIC_EVENT.to_owned(), |event| event.unique_name.clone())
     }
 
-    /// Stores values on one form, with everything REDCap does about a save but telling the trigger.
+    /// Stores values on one form, with everything REDCap does about a save but telling the trigger. `thing` is
+    /// what the log says was changed.
     fn store(
         &mut self,
         target: &Target,
         values: &[(String, String)],
         user: &str,
-        action: &str,
+        (deed, thing): (Deed, &str),
         now: DateTime,
     ) {
         let place = Place::of(&self.project, &target.event, &target.instrument, target.instance);
-        let id_field = self.project.record_id_field.clone();
-        let record = self.record_mut(&target.record);
-        record.set(&id_field, &place, &target.record);
+        let record = self.records.change(&target.record, now);
+        record.set(&self.project.record_id_field, &place, &target.record);
+        let mut changes = Vec::new();
         for (name, value) in values {
-            record.set(name, &place, value);
+            if record.get(name, &place).unwrap_or_default() != value {
+                record.set(name, &place, value);
+                changes.push(log::detail(&self.project, name, value));
+            }
         }
-        let details: Vec<String> = values.iter().map(|(name, value)| format!("{name} = '{value}'")).collect();
-        self.touched(&target.record, user, format!("{action} {}", target.record), details.join(", "), now);
+        self.recalculate(&target.record, now);
+        let verb = if deed == Deed::Create { "Create" } else { "Update" };
+        let whereabouts = log::whereabouts(&self.project, target);
+        let action = format!("{verb} {thing} {}{whereabouts}", target.record);
+        self.note(now, deed, user, action, log::details(&place, changes), &target.record);
     }
 
-    /// What follows every change of a record: calculations, and a row in the log.
-    fn touched(&mut self, record: &str, user: &str, action: String, details: String, now: DateTime) {
-        if let Some(at) = self.project.records.iter().position(|known| known.id == record) {
-            let mut changed = self.project.records[at].clone();
-            calculate::recalculate(&self.project, &mut changed, now);
-            self.project.records[at] = changed;
-        }
-        self.changed.insert(record.to_owned(), now);
-        self.log.push(LogRow { at: now, user: user.to_owned(), action, details, record: record.to_owned() });
+    /// Computes what follows from a change of a record.
+    fn recalculate(&mut self, id: &str, now: DateTime) {
+        let record = self.records.change(id, now);
+        self.calculations.recalculate(&self.project, record, now);
+    }
+
+    /// Writes a row of the log.
+    fn note(&mut self, at: DateTime, deed: Deed, user: &str, action: String, details: String, record: &str) {
+        let (user, record) = (user.to_owned(), record.to_owned());
+        self.log.push(at, log::Row { deed, user, action, details, record });
+    }
+
+    /// What follows from a change of the design.
+    fn redesigned(&mut self) {
+        self.project.records.clear();
+        self.calculations = Calculations::of(&self.project);
     }
 
     fn saved(&self, target: &Target, user: &str) -> Saved {
         let place = Place::of(&self.project, &target.event, &target.instrument, target.instance);
         let status = format!("{}_complete", target.instrument);
-        let status = self.record(&target.record).and_then(|record| record.get(&status, &place));
+        let status = self.records.get(&target.record).and_then(|record| record.get(&status, &place));
         Saved {
             url: self.trigger.clone(),
             user: user.to_owned(),
@@ -276,7 +248,7 @@ impl Study {
         let Some(field) = field else { return Vec::new() };
         let names: Vec<_> = NAMES.iter().filter_map(|name| self.project.field(name)).collect();
         let mut phones: Vec<RecordPhone> = Vec::new();
-        for record in &self.project.records {
+        for record in self.records.iter() {
             let first = |name: &str| record.places().find_map(|place| record.get(name, place));
             let Some(number) = first(&field.name).and_then(|text| PhoneNumber::parse(text, "US").ok()) else {
                 continue;

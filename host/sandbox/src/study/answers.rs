@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::DateTime;
+use redcap::calculate::Calculations;
 use redcap::logic::{Context, evaluate, parse};
 use redcap::project::{Field, FieldKind, Project};
 use redcap::record::{Place, Record, checkbox_column, columns};
 use redcap::validate;
 
-use super::calculate::recalculate;
 use crate::form::Form;
 
 /// Form fields of the page's own. No field of a project has a hyphen in its name.
@@ -76,6 +76,7 @@ impl Answers {
     /// A page that is submitted.
     pub(super) fn submitted(
         project: &Project,
+        calculations: &Calculations,
         record: &Record,
         place: &Place,
         instrument: &str,
@@ -93,7 +94,7 @@ impl Answers {
                 answers.typed.insert(column, typed);
             }
         }
-        answers.settle(project, place, instrument, now, &judged);
+        answers.settle(project, calculations, place, instrument, now, &judged);
 
         let shown: Option<BTreeSet<&str>> = form.get(SHOWN).map(|names| names.split_whitespace().collect());
         for field in answerable.iter().filter(|field| answers.visible.contains(&field.name)) {
@@ -133,6 +134,7 @@ impl Answers {
     fn settle(
         &mut self,
         project: &Project,
+        calculations: &Calculations,
         place: &Place,
         instrument: &str,
         now: DateTime,
@@ -151,7 +153,7 @@ impl Answers {
                     self.record.set(&column, place, value);
                 }
             }
-            recalculate(project, &mut self.record, now);
+            calculations.recalculate(project, &mut self.record, now);
             self.visible = visible(project, &self.record, place, instrument, now);
             if self.visible == showing {
                 return;

@@ -8,14 +8,15 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use jiff::civil::DateTime;
 use quick_xml::escape::escape;
 use redcap::odm::write_project;
 use redcap::project::{Choice, Field, FieldKind, Project};
 use redcap::record::{Place, SurveyTimestamp};
 use serde_json::{Value, json};
 
-use super::links::Target;
-use super::{Study, export, import};
+use super::links::{Links, Target};
+use super::{Study, export, import, log};
 use crate::form::Form;
 use crate::world::World;
 
@@ -25,7 +26,7 @@ const VERSION: &str = "16.1.3";
 /// REDCap says no.
 pub(super) struct ApiError {
     status: StatusCode,
-    message: String,
+    pub(super) message: String,
 }
 
 impl ApiError {
@@ -81,6 +82,9 @@ fn dispatch(world: &World, form: &Form, format: &str) -> Result<Answer, ApiError
     match content {
         "version" => return Ok(plain(VERSION.to_owned())),
         "surveyLink" => return survey_link(world, study, form),
+        "surveyAccessCode" => return survey_access_code(study, form),
+        "surveyReturnCode" => return survey_return_code(study, form),
+        "surveyQueueLink" => return survey_queue_link(world, study, form),
         "project_xml" => return Ok(project_xml(study, form)),
         _ => {}
     }
@@ -117,14 +121,18 @@ fn dispatch(world: &World, form: &Form, format: &str) -> Result<Answer, ApiError
         "formEventMapping" => form_event_mapping(&study.project)?,
         "repeatingFormsEvents" => repeating(&study.project)?,
         "record" if is_import => {
-            let answer = import::import(study, form, now)?;
+            let touched = import::import(study, form, now)?;
             drop(guard);
             world.changed();
-            return Ok(as_json(&answer));
+            return Ok(as_json(&match form.filled("returnContent") {
+                Some("ids") => json!(touched),
+                Some("nothing") => json!({}),
+                _ => json!({ "count": touched.len() }),
+            }));
         }
         "record" => export::export(study, form, now)?,
-        "participantList" => participant_list(world, study, form)?,
-        _ => log(study, form),
+        "participantList" => participant_list(world, study, form, now)?,
+        _ => log::answer(study, form)?,
     };
     Ok(as_json(&rows))
 }
@@ -292,11 +300,17 @@ fn survey_of(study: &Study, form: &Form) -> Result<String, ApiError> {
     }
 }
 
-fn survey_link(world: &World, study: &mut Study, form: &Form) -> Result<Answer, ApiError> {
+fn record_of<'a>(study: &Study, form: &'a Form) -> Result<&'a str, ApiError> {
     let record = form.filled("record").unwrap_or_default();
-    if study.record(record).is_none() {
-        return Err(ApiError::bad(format!("The record \"{record}\" does not exist")));
+    match study.records.get(record) {
+        Some(_) => Ok(record),
+        None => Err(ApiError::bad(format!("The record \"{record}\" does not exist"))),
     }
+}
+
+/// The response that a link or a code is asked for.
+fn target_of(study: &Study, form: &Form) -> Result<Target, ApiError> {
+    let record = record_of(study, form)?;
     let (instrument, event) = (survey_of(study, form)?, event_of(study, form)?);
     if !study.project.instruments_of(&event).any(|known| known.name == instrument) {
         return Err(ApiError::bad(format!("The instrument \"{instrument}\" is not part of this event")));
@@ -306,73 +320,87 @@ fn survey_link(world: &World, study: &mut Study, form: &Form) -> Result<Answer, 
         _ => return Err(not_valid("repeat_instance", form.get("repeat_instance").unwrap_or_default())),
     };
     let place = Place::of(&study.project, &event, &instrument, instance);
-    let target = Target { record: record.to_owned(), instrument, event, instance: place.instance };
-    Ok(plain(survey_url(world, &study.link_hash(target))))
+    Ok(Target { record: record.to_owned(), instrument, event, instance: place.instance })
+}
+
+fn survey_link(world: &World, study: &mut Study, form: &Form) -> Result<Answer, ApiError> {
+    let target = target_of(study, form)?;
+    Ok(plain(survey_url(world, &study.links.hash(&target))))
+}
+
+fn survey_access_code(study: &mut Study, form: &Form) -> Result<Answer, ApiError> {
+    let target = target_of(study, form)?;
+    Ok(plain(study.links.access_code(&target)))
+}
+
+fn survey_return_code(study: &mut Study, form: &Form) -> Result<Answer, ApiError> {
+    let target = target_of(study, form)?;
+    if !study.project.survey(&target.instrument).is_some_and(|survey| survey.save_and_return) {
+        let instrument = target.instrument;
+        return Err(ApiError::bad(format!(
+            "The survey of the instrument \"{instrument}\" cannot be left and continued later"
+        )));
+    }
+    Ok(plain(study.links.return_code(&target)))
+}
+
+fn survey_queue_link(world: &World, study: &Study, form: &Form) -> Result<Answer, ApiError> {
+    let record = record_of(study, form)?;
+    if study.project.queue.is_empty() {
+        return Err(ApiError::bad("The survey queue has not been enabled in this project"));
+    }
+    Ok(plain(queue_url(world, &study.links, record)))
+}
+
+fn queue_url(world: &World, links: &Links, record: &str) -> String {
+    format!("{}/redcap/surveys/?sq={}", world.base_url, links.queue_hash(record))
 }
 
 pub(super) fn survey_url(world: &World, hash: &str) -> String {
     format!("{}/redcap/surveys/?s={hash}", world.base_url)
 }
 
-fn participant_list(world: &World, study: &mut Study, form: &Form) -> Result<Value, ApiError> {
+fn participant_list(world: &World, study: &mut Study, form: &Form, now: DateTime) -> Result<Value, ApiError> {
     let (instrument, event) = (survey_of(study, form)?, event_of(study, form)?);
-    let email_field = study.project.invitation_email_field.clone();
+    let Study { project, records, links, invitations, .. } = study;
     let mut rows = Vec::new();
-    for id in study.project.records.iter().map(|record| record.id.clone()).collect::<Vec<_>>() {
-        let target =
-            Target { record: id.clone(), instrument: instrument.clone(), event: event.clone(), instance: 1 };
-        let Some(record) = study.record(&id) else { continue };
-        let email = email_field
+    for record in records.iter() {
+        let (instrument, event) = (instrument.clone(), event.clone());
+        let target = Target { record: record.id.clone(), instrument, event, instance: 1 };
+        let email = project
+            .invitation_email_field
             .as_deref()
-            .and_then(|field| record.places().find_map(|place| record.get(field, place)).map(str::to_owned));
-        let response = match record.survey_timestamp(&instrument, Some(&event), 1) {
+            .and_then(|field| record.places().find_map(|place| record.get(field, place)));
+        let response = match record.survey_timestamp(&target.instrument, Some(&target.event), 1) {
             None => 0,
             Some(SurveyTimestamp::NotCompleted) => 1,
             Some(SurveyTimestamp::Completed(_)) => 2,
         };
-        rows.push(json!({
+        let invited = invitations.get(&target);
+        let due = invited.filter(|at| **at > now).map(|at| at.strftime("%Y-%m-%d %H:%M:%S").to_string());
+        let mut row = json!({
             "email": email.unwrap_or_default(),
             "email_occurrence": 1,
             "identifier": "",
-            "record": id,
-            "invitation_sent_status": 0,
-            "invitation_send_time": "",
+            "record": record.id,
+            "invitation_sent_status": u8::from(invited.is_some_and(|at| *at <= now)),
+            "invitation_send_time": due.unwrap_or_default(),
             "response_status": response,
-            "survey_access_code": study.access_code(&target),
-            "survey_link": survey_url(world, &study.link_hash(target)),
-        }));
+            "survey_access_code": links.access_code(&target),
+            "survey_link": survey_url(world, &links.hash(&target)),
+        });
+        if !project.queue.is_empty() {
+            row["survey_queue_link"] = queue_url(world, links, &record.id).into();
+        }
+        rows.push(row);
     }
     Ok(rows.into())
 }
 
 fn project_xml(study: &Study, form: &Form) -> Answer {
     let mut project = study.project.clone();
-    if form.is_true("returnMetadataOnly") {
-        project.records.clear();
+    if !form.is_true("returnMetadataOnly") {
+        project.records = study.records.iter().cloned().collect();
     }
     ("text/xml; charset=utf-8", write_project(&project))
-}
-
-/// Newest first, by the minute. There are rows about records only.
-fn log(study: &Study, form: &Form) -> Value {
-    let kinds = matches!(form.filled("logtype"), None | Some("record" | "record_add" | "record_edit"));
-    let minute = |row: &super::LogRow| row.at.strftime("%Y-%m-%d %H:%M").to_string();
-    study
-        .log
-        .iter()
-        .rev()
-        .filter(|row| kinds && form.filled("record").is_none_or(|record| row.record == record))
-        .filter(|row| form.filled("user").is_none_or(|user| row.user == user))
-        .filter(|row| form.filled("beginTime").is_none_or(|begin| minute(row).as_str() >= begin))
-        .filter(|row| form.filled("endTime").is_none_or(|end| minute(row).as_str() <= end))
-        .map(|row| {
-            json!({
-                "timestamp": minute(row),
-                "username": row.user,
-                "action": row.action,
-                "details": row.details,
-                "record": row.record,
-            })
-        })
-        .collect()
 }

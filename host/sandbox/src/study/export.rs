@@ -6,16 +6,13 @@ use jiff::civil::DateTime;
 use redcap::calculate::is_begun;
 use redcap::logic::{Context, Expression, evaluate, parse};
 use redcap::project::Project;
-use redcap::record::{Record, columns, to_flat_rows};
+use redcap::record::{Record, columns, to_flat_row};
 use serde_json::{Map, Value};
 
 use super::Study;
 use super::api::{ApiError, not_valid};
-use super::calculate::is_at;
+use super::place::is_at;
 use crate::form::Form;
-
-/// Columns that say where a row stands. They are never left out.
-const STRUCTURE: [&str; 3] = ["redcap_event_name", "redcap_repeat_instrument", "redcap_repeat_instance"];
 
 pub(super) fn export(study: &Study, form: &Form, now: DateTime) -> Result<Value, ApiError> {
     let project = &study.project;
@@ -28,17 +25,16 @@ pub(super) fn export(study: &Study, form: &Form, now: DateTime) -> Result<Value,
         Some(Ok(logic)) => Some(logic),
         Some(Err(_)) => return Err(ApiError::bad("The parameter \"filterLogic\" contains a syntax error")),
     };
-    let mut rows = Vec::new();
-    let asked = |record: &&Record| wanted.records.is_empty() || wanted.records.contains(&record.id);
-    let (begin, end) = (form.filled("dateRangeBegin"), form.filled("dateRangeEnd"));
-    let in_time = |record: &&Record| {
-        let changed = study.changed.get(&record.id).map(|at| at.strftime("%Y-%m-%d %H:%M:%S").to_string());
-        let changed = changed.unwrap_or_default();
-        begin.is_none_or(|begin| changed.as_str() >= begin) && end.is_none_or(|end| changed.as_str() <= end)
+    let moment = |name: &str| {
+        let text = form.filled(name);
+        text.map(|text| text.parse::<DateTime>().map_err(|_| not_valid(name, text))).transpose()
     };
-    // Most ask for one record of many, and for no time.
-    let found = project.records.iter().filter(asked);
-    for record in found.filter(|record| (begin.is_none() && end.is_none()) || in_time(record)) {
+    let (begin, end) = (moment("dateRangeBegin")?, moment("dateRangeEnd")?);
+    let in_time = |changed: DateTime| {
+        begin.is_none_or(|begin| changed >= begin) && end.is_none_or(|end| changed <= end)
+    };
+    let mut rows = Vec::new();
+    for (record, _) in study.records.of(&wanted.records).filter(|(_, changed)| in_time(*changed)) {
         export_record(project, record, &wanted, logic.as_ref(), now, &mut rows);
     }
     Ok(rows.into())
@@ -91,9 +87,6 @@ impl Wanted {
     }
 
     fn column(&self, project: &Project, name: &str) -> bool {
-        if STRUCTURE.contains(&name) {
-            return true;
-        }
         let is_timestamp = project.field(name).is_none()
             && name.strip_suffix("_timestamp").is_some_and(|form| project.survey(form).is_some());
         (self.survey_fields || !is_timestamp)
@@ -109,8 +102,7 @@ fn export_record(
     now: DateTime,
     rows: &mut Vec<Map<String, Value>>,
 ) {
-    let flat = to_flat_rows(project, std::slice::from_ref(record));
-    for (place, mut row) in record.places().zip(flat) {
+    for place in record.places() {
         if !wanted.events.is_empty() && !wanted.events.iter().any(|event| event == place.event_name()) {
             continue;
         }
@@ -118,21 +110,20 @@ fn export_record(
         if logic.is_some_and(|logic| !evaluate(logic, &context).is_true()) {
             continue;
         }
+        let mut row = to_flat_row(project, record, place, &|name| wanted.column(project, name));
         for instrument in &project.instruments {
+            let Some(status) = row.get_mut(&format!("{}_complete", instrument.name)) else { continue };
+            if status.as_str() != Some("") {
+                continue;
+            }
             let here = is_at(project, place, &instrument.name);
-            let begun = here && is_begun(project, record, place, &instrument.name);
-            let status = row.get_mut(&format!("{}_complete", instrument.name));
-            if let Some(status) = status.filter(|status| status.as_str() == Some(""))
-                && here
-                && (begun || !wanted.blank_for_gray)
-            {
+            if here && (!wanted.blank_for_gray || is_begun(project, record, place, &instrument.name)) {
                 *status = "0".into();
             }
         }
         if wanted.survey_fields {
             row.insert("redcap_survey_identifier".to_owned(), "".into());
         }
-        row.retain(|name, _| name == "redcap_survey_identifier" || wanted.column(project, name));
         rows.push(row);
     }
 }

@@ -1,16 +1,15 @@
 //! Importing records. Either every value is taken, or none is.
 
-use std::collections::BTreeSet;
-
 use jiff::civil::{Date, DateTime};
 use redcap::project::{Field, FieldKind, Project};
 use redcap::record::{Place, checkbox_column};
 use redcap::validate;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Study;
 use super::api::ApiError;
-use super::calculate::is_at;
+use super::log::{self, Deed};
+use super::place::is_at;
 use crate::form::Form;
 
 /// One value that was judged good.
@@ -29,8 +28,17 @@ struct Wrong {
     why: String,
 }
 
-/// Imports flat JSON. It sets no survey timestamp and fires no trigger, whatever the rows say.
-pub(super) fn import(study: &mut Study, form: &Form, now: DateTime) -> Result<Value, ApiError> {
+/// A record that an import touched.
+struct Touched {
+    id: String,
+    deed: Deed,
+    place: Option<Place>,
+    details: Vec<String>,
+}
+
+/// Imports flat JSON, and gives the ids of the records. It sets no survey timestamp and fires no trigger,
+/// whatever the rows say.
+pub(super) fn import(study: &mut Study, form: &Form, now: DateTime) -> Result<Vec<String>, ApiError> {
     if form.filled("type").is_some_and(|kind| kind != "flat") {
         return Err(ApiError::bad("The sandbox imports flat records only"));
     }
@@ -57,32 +65,37 @@ pub(super) fn import(study: &mut Study, form: &Form, now: DateTime) -> Result<Va
         return Err(ApiError::bad(lines.join("\n")));
     }
 
-    let mut touched: Vec<String> = Vec::new();
-    let mut details: Vec<Vec<String>> = Vec::new();
-    let known: BTreeSet<String> = study.project.records.iter().map(|record| record.id.clone()).collect();
+    let mut touched: Vec<Touched> = Vec::new();
     let id_field = study.project.record_id_field.clone();
-    for change in changes {
-        let record = study.record_mut(&change.record);
-        record.set(&id_field, &change.place, &change.record);
-        record.set(&change.column, &change.place, &change.value);
-        let at = touched.iter().position(|id| *id == change.record).unwrap_or_else(|| {
-            touched.push(change.record.clone());
-            details.push(Vec::new());
+    for Change { record: id, place, column, value } in changes {
+        // Rows of one record mostly follow each other.
+        let at = touched.iter().rposition(|touched| touched.id == id).unwrap_or_else(|| {
+            let deed = if study.records.get(&id).is_some() { Deed::Update } else { Deed::Create };
+            touched.push(Touched { id: id.clone(), deed, place: None, details: Vec::new() });
             touched.len() - 1
         });
-        if change.column != id_field {
-            details[at].push(format!("{} = '{}'", change.column, change.value));
+        let record = study.records.change(&id, now);
+        record.set(&id_field, &place, &id);
+        if column == id_field || record.get(&column, &place).unwrap_or_default() == value {
+            continue;
         }
+        record.set(&column, &place, &value);
+        let touched = &mut touched[at];
+        if touched.place.as_ref() != Some(&place) {
+            touched.details.push(log::details(&place, Vec::new()));
+            touched.place = Some(place);
+        }
+        touched.details.push(log::detail(&study.project, &column, &value));
     }
-    for (id, details) in touched.iter().zip(details) {
-        let verb = if known.contains(id) { "Update" } else { "Create" };
-        study.touched(id, "api_user", format!("{verb} record (API) {id}"), details.join(", "), now);
+    let ids = touched.iter().map(|touched| touched.id.clone()).collect();
+    for Touched { id, deed, mut details, .. } in touched {
+        study.recalculate(&id, now);
+        details.retain(|detail| !detail.is_empty());
+        let verb = if deed == Deed::Create { "Create" } else { "Update" };
+        let action = format!("{verb} record (API) {id}");
+        study.note(now, deed, "api_user", action, details.join(", "), &id);
     }
-    Ok(match form.filled("returnContent") {
-        Some("ids") => json!(touched),
-        Some("nothing") => json!({}),
-        _ => json!({ "count": touched.len() }),
-    })
+    Ok(ids)
 }
 
 fn judge_row(
@@ -172,7 +185,8 @@ fn place_of(study: &Study, record: &str, row: &Map<String, Value>) -> Result<Pla
         None => 1,
         Some(_) if !counts => return Err((INSTANCE, "Nothing repeats in this row".to_owned())),
         Some(new) if new == "new" => {
-            study.record(record).map_or(0, |record| record.last_instance(&event, instrument.as_deref())) + 1
+            study.records.get(record).map_or(0, |record| record.last_instance(&event, instrument.as_deref()))
+                + 1
         }
         Some(number) => match number.parse() {
             Ok(instance) if instance > 0 => instance,

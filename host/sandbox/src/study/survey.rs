@@ -9,11 +9,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use jiff::civil::DateTime;
+use redcap::calculate::is_begun;
 use redcap::project::Survey;
 use redcap::record::{Place, SurveyTimestamp, columns};
 
 use super::answers::{Answers, is_answerable};
 use super::links::Target;
+use super::log::Deed;
 use super::page::{self, Paper};
 use super::{Study, trigger};
 use crate::form::Form;
@@ -47,9 +49,13 @@ fn find(study: &Study, query: &[(String, String)], now: DateTime) -> Result<(Tar
             ),
         )
     };
-    let target = study.target(hash).ok_or_else(not_found)?;
+    if query.iter().any(|(name, _)| name == "sq") {
+        let sentence = "The sandbox shows no survey queue.";
+        return Err((StatusCode::OK, page::notice("queue", &study.project.title, sentence)));
+    }
+    let target = study.links.target(hash).ok_or_else(not_found)?;
     let survey = study.project.survey(&target.instrument).ok_or_else(not_found)?;
-    let record = study.record(&target.record).ok_or_else(not_found)?;
+    let record = study.records.get(&target.record).ok_or_else(not_found)?;
     let timestamp = record.survey_timestamp(&target.instrument, Some(&target.event), target.instance);
     if matches!(timestamp, Some(SurveyTimestamp::Completed(_))) {
         let html = page::notice(
@@ -75,7 +81,9 @@ async fn open(State(world): State<Arc<World>>, Query(query): Query<Vec<(String, 
         Err((status, html)) => return answer(status, html),
     };
     let place = Place::of(&study.project, &target.event, &target.instrument, target.instance);
-    let Some(record) = study.record(&target.record) else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(record) = study.records.get(&target.record) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let answers = Answers::stored(&study.project, record, &place, &target.instrument, now);
     let paper = Paper { project: &study.project, survey: &survey, place: &place, now };
     answer(StatusCode::OK, paper.questions(&answers))
@@ -95,15 +103,19 @@ async fn submit(
             Err((status, html)) => return answer(status, html),
         };
         let place = Place::of(&study.project, &target.event, &target.instrument, target.instance);
-        let Some(record) = study.record(&target.record) else { return StatusCode::NOT_FOUND.into_response() };
+        let Some(record) = study.records.get(&target.record) else {
+            return StatusCode::NOT_FOUND.into_response();
+        };
         let form = Form::read(&body);
-        let answers = Answers::submitted(&study.project, record, &place, &target.instrument, now, &form);
+        let (project, calculations) = (&study.project, &study.calculations);
+        let answers =
+            Answers::submitted(project, calculations, record, &place, &target.instrument, now, &form);
         if !answers.will_do() {
             let paper = Paper { project: &study.project, survey: &survey, place: &place, now };
             return answer(StatusCode::OK, paper.questions(&answers));
         }
         complete(study, &target, &place, &answers, now);
-        let html = match study.record(&target.record) {
+        let html = match study.records.get(&target.record) {
             Some(record) => {
                 Paper { project: &study.project, survey: &survey, place: &place, now }.thanks(record)
             }
@@ -112,7 +124,7 @@ async fn submit(
         (html, study.saved(&target, RESPONDENT))
     };
     world.changed();
-    trigger::tell(&world, &saved).await;
+    trigger::tell(&world, saved).await;
     answer(StatusCode::OK, html)
 }
 
@@ -128,9 +140,13 @@ fn complete(study: &mut Study, target: &Target, place: &Place, answers: &Answers
         }
     }
     values.push((format!("{}_complete", target.instrument), "2".to_owned()));
-    study.store(target, &values, RESPONDENT, "Update Response", now);
+    // Which of the two words REDCap takes is not public; a response that begins here is created.
+    let record = study.records.get(&target.record);
+    let begun = record.is_some_and(|record| is_begun(&study.project, record, place, &target.instrument));
+    let deed = if begun { Deed::Update } else { Deed::Create };
+    study.store(target, &values, RESPONDENT, (deed, "Response"), now);
     let at = SurveyTimestamp::Completed(now.strftime("%Y-%m-%d %H:%M:%S").to_string());
-    study.record_mut(&target.record).set_survey_timestamp(
+    study.records.change(&target.record, now).set_survey_timestamp(
         &target.instrument,
         Some(&target.event),
         target.instance,

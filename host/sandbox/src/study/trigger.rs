@@ -16,7 +16,7 @@ pub(super) struct Saved {
 }
 
 /// Tells the trigger, if there is one. Nothing comes of a failure, here as in REDCap.
-pub(super) async fn tell(world: &World, saved: &Saved) {
+pub(super) async fn tell(world: &World, saved: Saved) {
     let Some(url) = &saved.url else { return };
     let Target { record, instrument, event, instance } = &saved.target;
     let mut form = vec![

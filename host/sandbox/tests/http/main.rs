@@ -4,6 +4,7 @@
 
 mod call_side;
 mod crash_side;
+mod desk_side;
 mod handset_side;
 mod redcap_side;
 mod support;

@@ -1,14 +1,7 @@
-//! Calculated fields, which REDCap computes when something is saved.
+//! Where the fields of an instrument stand.
 
-use jiff::civil::DateTime;
-use redcap::calculate::Calculations;
 use redcap::project::Project;
-use redcap::record::{Place, Record};
-
-/// Computes what follows from what was saved. A formula that is not understood keeps the value it has.
-pub(super) fn recalculate(project: &Project, record: &mut Record, now: DateTime) {
-    Calculations::of(project).recalculate(project, record, now);
-}
+use redcap::record::Place;
 
 /// Whether a place is where an instrument's fields stand.
 pub(super) fn is_at(project: &Project, place: &Place, instrument: &str) -> bool {
