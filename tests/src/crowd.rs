@@ -114,7 +114,7 @@ impl Project {
              number = \"{number}\"\napi-base = \"{base}\"\nlookups-base = \"{base}\"\npricing-base = \"{base}\"\n\
              segments-per-second = 2000\ncalls-per-second = 100\nrequests-at-once = {at_once}\n\
              keep-opt-outs = {keep}\nkeywords = \"twilio\"\n[twilio.attested]\nrequest-inspector-off = \"a test\"\n\
-             [messages]\nmethods = [\"{method}\"]\ndefault-method = \"{method}\"\ntexts-per-day = 100000\n\
+             [schedules]\ngo-live = \"everything\"\n[messages]\nmethods = [\"{method}\"]\ndefault-method = \"{method}\"\ntexts-per-day = 100000\n\
              facts-max-age-seconds = 300\n\
              [participant]\nphone-field = \"mobile\"\nlanguage-field = \"language\"\ntime-zone-field = \"zone\"\n\
              opt-out-field = \"texts_stopped\"\n[participant.consent]\ngiven-field = \"text_consent_date\"\n\

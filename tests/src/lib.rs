@@ -47,6 +47,8 @@ pub struct Play {
     pub name: String,
     /// `[twilio]`, without its sandbox addresses.
     pub twilio: String,
+    /// `[schedules]`; by default the study begins here, so that what is due is sent.
+    pub schedules: String,
     /// `[messages]`.
     pub messages: String,
     /// `[participant]`.
@@ -113,6 +115,7 @@ impl Default for Play {
         Play {
             name: "sleep".into(),
             twilio: "keywords = \"twilio\"\n[twilio.attested]\nrequest-inspector-off = \"a test\"\n".into(),
+            schedules: "go-live = \"everything\"\n".into(),
             messages: "methods = [\"sms-link\"]\ndefault-method = \"sms-link\"\n".into(),
             participant: "phone-field = \"mobile\"\nlanguage-field = \"language\"\ntime-zone-field = \"zone\"\n\
                           opt-out-field = \"texts_stopped\"\n[participant.consent]\n\
@@ -163,11 +166,12 @@ impl Play {
              token = {{ file = \"redcap.txt\" }}\nproject-id = \"1\"\ntime-zone = \"America/New_York\"\n[twilio]\n\
              account-sid = \"AC5a4db0c5a4db0c5a4db0c5a4db0c5a4d\"\nauth-token = {{ file = \"twilio.txt\" }}\n\
              number = \"+16175550100\"\napi-base = \"{base}\"\nlookups-base = \"{base}\"\npricing-base = \"{base}\"\n\
-             segments-per-second = 100\n{}\n[messages]\n{}\n\
+             segments-per-second = 100\n{}\n[schedules]\n{}\n[messages]\n{}\n\
              [participant]\n{}\n[protocol]\n{}\n{}\n",
             self.name,
             sandbox.redcap_url(),
             self.twilio,
+            self.schedules,
             self.messages,
             self.participant,
             self.protocol,

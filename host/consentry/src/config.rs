@@ -4,6 +4,7 @@
 
 mod project;
 mod reader;
+mod schedules;
 
 use std::net::SocketAddr;
 use std::path::Path;

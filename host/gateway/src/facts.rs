@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
-use jiff::civil::{Date, DateTime};
-use policy::contract::types::{Channel, Consent, Occasion, Participant, PastMessage, Recipient, Survey};
+use jiff::civil::DateTime;
+use policy::contract::types::{
+    Address, Channel, Consent, Occasion, Participant, PastMessage, Recipient, Staff, Survey,
+};
 use policy::contract::{redcap as asked, twilio as carrier};
 use policy::{Answer, Facts, Question};
 use redcap::logic::{self, Context};
+use redcap::pipe::LinkRequest;
 use redcap::record::SurveyTimestamp;
 use redcap::{Place, Record};
 use twilio::{PhoneNumber, SmartEncoding};
@@ -15,8 +18,10 @@ use twilio::{PhoneNumber, SmartEncoding};
 use crate::outbox::Message;
 use crate::project::Project;
 use crate::render;
+use crate::schedule::{self, Design, Frozen, Origin, Schedule, Whom};
 use crate::store::OptOut;
 use crate::vocabulary::redcap_code;
+use crate::wording::Wording;
 
 /// Everything that is known when a decision is asked for.
 #[derive(Clone, Debug)]
@@ -25,6 +30,14 @@ pub struct Known {
     pub project: Arc<Project>,
     /// REDCap's model.
     pub model: Arc<redcap::Project>,
+    /// What is designed in REDCap.
+    pub design: Arc<Design>,
+    /// The words as they were when the occasion was scheduled, if the project wants them so.
+    pub frozen: Option<Frozen>,
+    /// The schedule that made the occasion.
+    pub origin: Option<Origin>,
+    /// Links and codes that its words ask for, beside the link to its own survey.
+    pub links: Vec<(LinkRequest, String)>,
     /// The record at hand; none for a number without one.
     pub record: Option<Arc<Record>>,
     /// When the record was read.
@@ -69,16 +82,68 @@ impl Known {
     /// The participant at hand.
     pub fn participant(&self) -> Option<Participant> {
         let record = self.record.as_deref()?;
-        Some(participant(&self.project, &self.model, record, &self.opt_outs, &self.recent))
+        // What is known of the number at hand is not the participant's when somebody else is written to.
+        let (opt_outs, recent): (&[OptOut], &[PastMessage]) =
+            if self.is_for_staff() { (&[], &[]) } else { (&self.opt_outs, &self.recent) };
+        Some(participant(&self.project, &self.model, record, opt_outs, recent))
+    }
+
+    /// The schedule that made the occasion, as it is now.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        self.design.schedule(&self.origin.as_ref()?.schedule)
+    }
+
+    /// Whether the message goes to a member of staff.
+    pub fn is_for_staff(&self) -> bool {
+        self.origin.as_ref().is_some_and(|origin| origin.whom == Whom::Staff)
+    }
+
+    /// The addresses of the registered member of staff whom a message names; none when nobody registered it.
+    fn staff_addresses(&self, message: &Message) -> Vec<Address> {
+        let Some(staff) = self.staff(message) else { return vec![] };
+        let phone = staff.phone.iter().map(|phone| Address::Phone(phone.expose().into()));
+        let email = staff.email.iter().map(|email| Address::Email(email.expose().into()));
+        phone.chain(email).collect()
+    }
+
+    /// The registered member of staff whom a message names.
+    pub fn staff(&self, message: &Message) -> Option<&crate::project::Staff> {
+        let by_phone = message.new.number.as_ref().and_then(|it| self.project.staff_with_phone(it));
+        by_phone.or_else(|| message.new.mailbox.as_ref().and_then(|it| self.project.staff_with_mailbox(it)))
+    }
+
+    /// The wording with an id in a language: the project's own, or REDCap's text as it is now or as it was.
+    pub fn wording(&self, id: &str, language: &str) -> Option<Wording> {
+        let mut all = self.project.wordings.iter().chain(&self.design.wordings);
+        let mut found = all.find(|wording| wording.id == id && wording.language == language)?.clone();
+        let frozen = self.frozen.iter().flat_map(|frozen| &frozen.wordings);
+        if let Some((_, text)) = frozen.into_iter().find(|(own, _)| own == id) {
+            found.text.clone_from(text);
+            found.approval = self.project.approvals.get(&found.digest()).cloned();
+        }
+        Some(found)
     }
 
     /// The occasion behind a message, as policies see it.
     pub fn occasion(&self, message: &Message) -> Occasion {
         let participant = self.participant();
         let recipient = match (&participant, &message.new.number) {
+            _ if self.is_for_staff() => Recipient::Staff(Staff {
+                addresses: self.staff_addresses(message),
+                opt_outs: self.opt_outs.iter().map(policy_opt_out).collect(),
+                recent: self.recent.clone(),
+            }),
             (None, Some(number)) => Recipient::Number(number.expose().into()),
             _ => Recipient::Participant,
         };
+        let mut project = self.project.for_policy();
+        // The study team chose how this one goes, and may have chosen "as the participant prefers".
+        if let Some(method) = self.schedule().and_then(Schedule::method)
+            && project.enabled_methods.contains(&method)
+        {
+            project.enabled_methods = vec![method];
+            project.default_method = method;
+        }
         Occasion {
             id: message.new.occasion.clone(),
             purpose: message.new.purpose,
@@ -90,7 +155,7 @@ impl Known {
             survey: message.new.survey.clone(),
             open_invitations: self.open_invitations.clone(),
             attempts: message.attempts.clone(),
-            project: self.project.for_policy(),
+            project,
             recipient,
             participant,
         }
@@ -225,7 +290,7 @@ impl Facts for Known {
                     .collect()))
             }
             Question::FindWording { id, language } => {
-                Answer::FindWording(self.project.wording(id, language).map(|w| w.for_policy(self.now)))
+                Answer::FindWording(self.wording(id, language).map(|w| w.for_policy(self.now)))
             }
             Question::ListWordings(part) => {
                 let mut found: Vec<_> = self
@@ -320,12 +385,13 @@ fn participant(
         language: value(&fields.language),
         time_zones: zone.into_iter().collect(),
         consents,
-        opt_outs: opt_outs
-            .iter()
-            .map(|opt_out| policy::contract::types::OptOut { channel: opt_out.channel, at: opt_out.at })
-            .collect(),
+        opt_outs: opt_outs.iter().map(policy_opt_out).collect(),
         recent: recent.to_vec(),
     }
+}
+
+fn policy_opt_out(opt_out: &OptOut) -> policy::contract::types::OptOut {
+    policy::contract::types::OptOut { channel: opt_out.channel, at: opt_out.at }
 }
 
 fn consent_from_fields(project: &Project, record: &Record, place: &Place) -> Option<Consent> {
@@ -355,11 +421,5 @@ fn consent_from_fields(project: &Project, record: &Record, place: &Place) -> Opt
 
 /// The instant behind a date or date and time as REDCap stores it, on the server's clock.
 fn instant(stored: &str, project: &Project) -> Option<u32> {
-    let stored = stored.trim();
-    let at = match stored.parse::<Date>() {
-        Ok(date) if stored.len() <= 10 => date.at(0, 0, 0, 0),
-        _ => stored.replacen(' ', "T", 1).parse::<DateTime>().ok()?,
-    };
-    let zoned = project.zone.to_ambiguous_timestamp(at).compatible().ok()?;
-    u32::try_from(zoned.as_second()).ok()
+    schedule::instant(schedule::moment(stored)?, &project.zone)
 }

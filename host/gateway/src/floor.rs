@@ -101,6 +101,8 @@ pub struct AtReview<'a> {
     pub waiver: Option<&'a str>,
     /// How many causes are behind the occasion.
     pub depth: u32,
+    /// The identifier fields that may be told to the member of staff whom it goes to.
+    pub staff_identifiers: &'a [String],
 }
 
 /// The floor's review of a draft.
@@ -219,8 +221,19 @@ fn consent(facts: &AtReview<'_>) -> Result<(), Stop> {
 fn identifiers(facts: &AtReview<'_>) -> Result<(), Stop> {
     for piece in facts.pieces {
         for filling in &piece.fillings {
-            let named = piece.identifiers.contains(&filling.field);
+            // Staff may be told what their registration says, in words that are approved like all others.
+            let staff = matches!(facts.occasion.recipient, Recipient::Staff(_));
+            let named = if staff { facts.staff_identifiers } else { &piece.identifiers };
+            let named = named.contains(&filling.field);
             if filling.sensitivity == Sensitivity::Identifier && !named {
+                if staff {
+                    let sentence = format!(
+                        "the wording `{}` tells a member of staff the identifier field `{}`, which the registration \
+                         does not permit",
+                        piece.wording, filling.field
+                    );
+                    return Err(Stop::hold("floor.staff-identifier", sentence));
+                }
                 return Err(Stop::hold(
                     "floor.identifier",
                     format!(

@@ -3,7 +3,7 @@
 //! Everything it has to do is in the store. A wake only says that there may be something: losing one loses
 //! nothing, because the store is looked at again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -11,10 +11,13 @@ use parking_lot::Mutex;
 use policy::Effect;
 use policy::contract::reviewer::{Draft, Stage};
 use policy::contract::router::Route;
-use policy::contract::types::{Channel, Purpose, Survey};
+use policy::contract::types::{Channel, DeliveryMethod, Purpose, Survey};
+use policy::contract::wordings::Piece;
 use policy::{Reply, Request};
 use redcap::Record;
 use redcap::client::ExportRecords;
+use redcap::pipe::LinkKind;
+use redcap::reference::Instance;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -30,7 +33,9 @@ use crate::outbox::{Message, NewMessage, Reason, State};
 use crate::pace::Pace;
 use crate::project::Project;
 use crate::record::without_values;
+use crate::schedule::{Schedule, still_wanted};
 use crate::store::{Committed, Decided, Queue, Step, Store, StoreError};
+use crate::watch::Watching;
 use crate::{mistakes, render, trigger};
 
 /// Seconds between two looks at everything: REDCap's records, the account.
@@ -38,9 +43,6 @@ pub(crate) const SWEEP: u32 = 300;
 
 /// Messages of a project that are decided in a row before something else has its turn.
 const IN_A_ROW: u32 = 16;
-
-/// Occasions and numbers that are written in one step.
-const AT_ONCE: usize = 500;
 
 /// Records whose facts are kept for the second review.
 const RECORDS: usize = 4096;
@@ -56,8 +58,10 @@ pub(crate) struct Work {
     pub(crate) follow: watch::Sender<u64>,
     /// Changes when something has become final at Twilio.
     pub(crate) clean: watch::Sender<u64>,
-    /// Records to read again; none means all of them.
-    records: Mutex<BTreeSet<Option<String>>>,
+    /// Records to read.
+    pub(crate) watching: Mutex<Watching>,
+    /// Whether the project is known to be live.
+    pub(crate) live: AtomicBool,
     /// Whether the inbound messages are to be listed now.
     pub(crate) list_inbound: AtomicBool,
     /// When they were listed last.
@@ -101,6 +105,8 @@ pub struct Gateway {
     pub public_url: String,
     /// Whether Twilio is asked what became of what nobody knows of. Only a test of the crash tests says no.
     pub follows: bool,
+    /// Keeps what names a saved form from telling what was saved.
+    pub(crate) salt: Arc<[u8]>,
     /// From when on this daemon is at work: what came in before must have been taken in before it sends.
     pub(crate) started: u32,
     pub(crate) leases: Leases,
@@ -138,8 +144,10 @@ impl Gateway {
     ) -> Result<Gateway, StoreError> {
         let projects: BTreeMap<_, _> =
             projects.into_iter().map(|project| (project.name.clone(), Arc::new(project))).collect();
+        let salt = store.salt().into();
         let work = projects.iter().map(|(name, project)| (name.clone(), Work::new(project))).collect();
         Ok(Gateway {
+            salt,
             started: clock.seconds(),
             leases: Leases::new()?,
             projects,
@@ -174,7 +182,7 @@ impl Gateway {
         let gateway = self.clone();
         loops.spawn(async move {
             while !gateway.draining() {
-                gateway.sweep().await;
+                gateway.look_around(false).await;
                 let next = gateway.clock.now() + jiff::SignedDuration::from_secs(i64::from(SWEEP));
                 gateway.rest(next).await;
             }
@@ -295,6 +303,11 @@ impl Gateway {
     /// Looks at everything once: the account, the inbound messages, the project, the records; and destroys
     /// what has been kept long enough.
     pub async fn sweep(&self) {
+        self.look_around(true).await;
+    }
+
+    /// As [`Gateway::sweep`], but for the records when REDCap's log tells which of them changed.
+    async fn look_around(&self, everything: bool) {
         let looks = self.projects.values().map(|project| async {
             self.look_at_account(project).await;
             self.list_now(project);
@@ -303,7 +316,9 @@ impl Gateway {
                 tracing::warn!(project = project.name, error, "REDCap does not answer; it is asked again");
                 return;
             }
-            self.work[&project.name].records.lock().insert(None);
+            if everything || self.work[&project.name].watching.lock().wants_everything(self.clock.seconds()) {
+                self.work[&project.name].watching.lock().everything = true;
+            }
             self.wake_deciding(&project.name);
             if let Err(error) = self.warn_of_kept(project).await {
                 tracing::warn!(
@@ -350,14 +365,6 @@ impl Gateway {
         }
     }
 
-    /// A record may have changed. Nothing is believed until it is read back.
-    pub fn record_changed(&self, project: &str, record: &str) {
-        let Some(work) = self.work.get(project) else { return };
-        self.forget(project, record);
-        work.records.lock().insert(Some(record.to_owned()));
-        self.wake_deciding(project);
-    }
-
     /// Invites a record to a survey, by hand. Each call is an occasion of its own.
     pub async fn invite(
         &self,
@@ -372,18 +379,13 @@ impl Gateway {
             .ok_or_else(|| InviteError::NotASurvey(instrument.into()))?;
         let now = self.clock.seconds();
         let nonce: [u8; 8] = crate::store::random()?;
+        let occasion = format!("{}/by-hand/{instrument}/{record}/{}", project.name, hex::encode(nonce));
         let new = NewMessage {
-            occasion: format!("{}/by-hand/{instrument}/{record}/{}", project.name, hex::encode(nonce)),
-            project: project.name.clone(),
-            purpose: Purpose::Invitation,
             record: Some(record.into()),
             survey: Some(survey),
             wording,
-            number: None,
-            cause: None,
-            depth: 0,
-            due: now,
-            not_after: Some(now + 86_400),
+            not_after: Some(now + project.takes_over.not_after),
+            ..NewMessage::about(&project.name, occasion, Purpose::Invitation, now)
         };
         let planned = self.store.commit(Step::Plan(vec![new])).await?;
         self.wake_deciding(&project.name);
@@ -409,6 +411,7 @@ impl Gateway {
                 }
                 self.tell(project, mistakes::mistakes(project, &model)).await;
                 project.set_model(model);
+                self.tell(project, mistakes::of_schedules(project)).await;
             }
             // REDCap answered, with something that is no project: what was known before stays in force.
             Err(error) => tracing::error!(project = project.name, %error, "the project XML cannot be read"),
@@ -417,7 +420,7 @@ impl Gateway {
     }
 
     /// Tells of mistakes in a project's settings: each is one task, however often it is seen.
-    async fn tell(&self, project: &Project, mistakes: Vec<String>) {
+    pub(crate) async fn tell(&self, project: &Project, mistakes: Vec<String>) {
         for sentence in mistakes {
             tracing::error!(project = project.name, sentence, "the project's settings");
             let cause = format!("settings/{}/{sentence}", project.name);
@@ -436,6 +439,9 @@ impl Gateway {
             return Ok(0);
         }
         let mut done = self.read_records(project).await?;
+        while matches!(self.store.commit(Step::Brake { project: name.into(), more_than: project.takes_over.brake }).await?,
+            Committed::Count(count) if count > 0)
+        {}
         let undecided = self.store.undecided(name, self.clock.seconds(), IN_A_ROW).await?;
         done += undecided.len();
         let decisions = undecided.into_iter().map(|message| {
@@ -468,70 +474,7 @@ impl Gateway {
         if self.follows { self.follow(project).await } else { Ok(0) }
     }
 
-    async fn read_records(&self, project: &Arc<Project>) -> Result<usize, StoreError> {
-        let Some(model) = project.model() else { return Ok(0) };
-        let waiting = std::mem::take(&mut *self.work[&project.name].records.lock());
-        let count = waiting.len();
-        for record in waiting {
-            let wanted = ExportRecords {
-                records: record.iter().cloned().collect(),
-                survey_fields: true,
-                ..ExportRecords::default()
-            };
-            match project.redcap.export_records(&wanted).await {
-                Ok(rows) => {
-                    self.plan(project, model.clone(), rows).await?;
-                    if record.is_none() {
-                        self.store.commit(Step::ReadWhole { project: project.name.clone() }).await?;
-                    }
-                }
-                // The next sweep reads every record again, so nothing is lost.
-                Err(error) => {
-                    let error = without_values(&error);
-                    tracing::warn!(
-                        project = project.name,
-                        error,
-                        "records cannot be read; they are read again"
-                    );
-                }
-            }
-        }
-        Ok(count)
-    }
-
-    /// Plans what the records give reason for. That is arithmetic over every condition and record, so it does
-    /// not hold the threads that send; and what it comes to is written in pieces, so that it does not hold the
-    /// store.
-    async fn plan(
-        &self,
-        project: &Arc<Project>,
-        model: Arc<redcap::Project>,
-        rows: Vec<serde_json::Map<String, serde_json::Value>>,
-    ) -> Result<(), StoreError> {
-        let (now, for_rules) = (self.clock.seconds(), project.clone());
-        let found = tokio::task::spawn_blocking(move || {
-            let records = redcap::record::from_flat_rows(&model, &rows);
-            let phone = |record: &Record| (record.id.clone(), phone_of(&for_rules, &model, record));
-            let phones: Vec<_> = records.iter().map(phone).collect();
-            let occasions =
-                records.iter().flat_map(|record| trigger::occasions(&for_rules, &model, record, now));
-            (phones, occasions.collect::<Vec<_>>())
-        });
-        let (phones, occasions) = match found.await {
-            Ok(found) => found,
-            // A condition that panics is a mistake of ours, and must not pass for no reason to write.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
-        for pairs in phones.chunks(AT_ONCE) {
-            self.store.commit(Step::Phones { project: project.name.clone(), pairs: pairs.to_vec() }).await?;
-        }
-        for occasions in occasions.chunks(AT_ONCE) {
-            self.store.commit(Step::Plan(occasions.to_vec())).await?;
-        }
-        Ok(())
-    }
-
-    fn forget(&self, project: &str, record: &str) {
+    pub(crate) fn forget(&self, project: &str, record: &str) {
         let mut read = self.read.lock();
         read.forgotten += 1;
         read.records.remove(&(project.to_owned(), record.to_owned()));
@@ -562,7 +505,11 @@ impl Gateway {
                 unreadable(format!("REDCap could not be read: {}", without_values(&error)))
             })?;
         let found = redcap::record::from_flat_rows(model, &rows).into_iter().find(|found| found.id == record);
-        let found = found.ok_or_else(|| unreadable("REDCap has no such record any more".into()))?;
+        let gone = || {
+            let sentence = "REDCap has no such record any more; it was deleted, or renamed";
+            Reason::new("facts.record-gone", sentence)
+        };
+        let found = found.ok_or_else(gone)?;
         let found = Arc::new(found);
         let mut read = self.read.lock();
         if read.forgotten == forgotten {
@@ -582,7 +529,9 @@ impl Gateway {
             .get(&message.new.project)
             .cloned()
             .ok_or_else(|| missing("its project is not in the configuration any more"))?;
-        let model = project.model().ok_or_else(|| missing("REDCap has not said yet what the project is"))?;
+        let design =
+            project.design().ok_or_else(|| missing("REDCap has not said yet what the project is"))?;
+        let model = design.model.clone();
         let (mut record, mut as_of, mut survey_link) = (None, now, None);
         if let Some(id) = &message.new.record {
             let (read, at) = self.read_record(&project, &model, id, now, max_age).await?;
@@ -593,15 +542,19 @@ impl Gateway {
         }
         let phone = match (&message.new.number, &record) {
             (Some(number), _) => Some(number.clone()),
-            (None, Some(record)) => phone_of(&project, &model, record),
-            (None, None) => None,
+            (None, Some(record)) if message.new.mailbox.is_none() => phone_of(&project, &model, record),
+            (None, _) => None,
         };
         let failed = |error: StoreError| Reason::new("facts.store", error.to_string());
         let records = message.new.record.iter().cloned().collect();
         let history = self.store.history(&project.name, phone.as_ref(), records).await.map_err(failed)?;
-        Ok(Known {
+        let mut known = Known {
             project,
             model,
+            design,
+            frozen: message.new.frozen.clone(),
+            origin: message.new.origin.clone(),
+            links: vec![],
             record,
             as_of,
             now,
@@ -613,7 +566,61 @@ impl Gateway {
             open_invitations: history.open_invitations,
             line_type: None,
             deliveries: None,
-        })
+        };
+        self.fetch_links(&mut known, max_age).await?;
+        Ok(known)
+    }
+
+    /// The links and codes that the words of a schedule ask for. One that cannot be had is left out, and what
+    /// could not be filled in is then named.
+    async fn fetch_links(&self, known: &mut Known, max_age: u32) -> Result<(), Reason> {
+        let Some(record) = known.record.clone() else { return Ok(()) };
+        for wanted in render::links_wanted(known) {
+            let own = known.place();
+            let instance = match wanted.instance {
+                None | Some(Instance::Current) => own.instance,
+                Some(Instance::Number(number)) => number,
+                // The next instance of a form is made by opening it; its link is not known before.
+                Some(_) => continue,
+            };
+            let instrument =
+                wanted.instrument.clone().or_else(|| known.survey.as_ref().map(|s| s.instrument.clone()));
+            let event = known.model.longitudinal.then(|| wanted.event.clone());
+            let link = match (wanted.kind, instrument) {
+                (LinkKind::Survey, Some(instrument)) => {
+                    if known.model.survey(&instrument).is_none() {
+                        continue;
+                    }
+                    let survey = Survey { instrument, event, instance, title: String::new() };
+                    self.survey_link(&known.project, &record.id, &survey, known.now, max_age).await?
+                }
+                (LinkKind::Form, Some(instrument)) => known.project.redcap.form_url(
+                    &known.model.redcap_version,
+                    &known.project.id,
+                    &record.id,
+                    &instrument,
+                ),
+                (LinkKind::SurveyQueue, _) => {
+                    match known.project.redcap.survey_queue_link(&record.id).await {
+                        Ok(link) => link,
+                        Err(error) => return Err(no_link(&error)),
+                    }
+                }
+                (LinkKind::SurveyAccessCode, Some(instrument)) => {
+                    let redcap = &known.project.redcap;
+                    let code = redcap.survey_access_code(&record.id, &instrument, event.as_deref(), instance);
+                    code.await.map_err(|error| no_link(&error))?
+                }
+                (LinkKind::SurveyReturnCode, Some(instrument)) => {
+                    let redcap = &known.project.redcap;
+                    let code = redcap.survey_return_code(&record.id, &instrument, event.as_deref(), instance);
+                    code.await.map_err(|error| no_link(&error))?
+                }
+                (_, None) => continue,
+            };
+            known.links.push((wanted, link));
+        }
+        Ok(())
     }
 
     /// A survey's link, which stays the same as long as there is the record.
@@ -637,10 +644,7 @@ impl Gateway {
             .redcap
             .survey_link(record, &survey.instrument, survey.event.as_deref(), survey.instance)
             .await
-            .map_err(|error| {
-                let why = format!("REDCap gave no survey link: {}", without_values(&error));
-                Reason::new("facts.survey-link", why)
-            })?;
+            .map_err(|error| no_link(&error))?;
         let mut read = self.read.lock();
         if read.links.len() >= RECORDS {
             read.links.clear();
@@ -672,6 +676,10 @@ impl Gateway {
         } else {
             match self.gather(&message, now, 0).await {
                 Ok(known) => self.consider(&message, known, &mut decided).await,
+                Err(why) if why.rule == "facts.record-gone" => {
+                    decided.state = State::Canceled;
+                    decided.reason = Some(why);
+                }
                 Err(why) => decided.reason = Some(why),
             }
             // However long a policy wants to wait, the end of the message's time is seen.
@@ -679,6 +687,7 @@ impl Gateway {
                 decided.look_at = decided.look_at.min(end.saturating_add(1));
             }
         }
+        self.plan_next(&message, &mut decided);
         let due = decided.state == State::Due;
         self.store.commit(Step::Decide(Box::new(decided))).await?;
         if due {
@@ -687,9 +696,63 @@ impl Gateway {
         Ok(())
     }
 
+    /// Why a message that was scheduled is not wanted any more, if it is not.
+    async fn unwanted(&self, message: &Message, known: &Known) -> Option<(State, Reason)> {
+        if let Err(unwanted) = still_wanted(known, message) {
+            return Some(unwanted);
+        }
+        let origin = message.new.origin.as_ref()?;
+        if origin.reminder > 0 {
+            let invitation = message.new.occasion.rsplit_once("/reminder-")?.0;
+            let state = self.store.state_of(invitation).await.ok().flatten()?;
+            // An invitation that was late is no reason not to remind; one that was not to be sent is.
+            if matches!(state, State::Suppressed | State::Canceled) {
+                let sentence = "its invitation was not sent, so there is nothing to remind of";
+                return Some((State::Suppressed, Reason::new("schedule.no-invitation", sentence)));
+            }
+        }
+        self.was_sent_under_another_name(message, known).await
+    }
+
+    /// A record that was renamed has all its occasions a second time. What its number got under the old name, it
+    /// does not get again.
+    async fn was_sent_under_another_name(&self, message: &Message, known: &Known) -> Option<(State, Reason)> {
+        let (origin, phone, own) =
+            (message.new.origin.as_ref()?, known.phone.as_ref()?, message.new.record.as_ref()?);
+        if known.is_for_staff() {
+            return None;
+        }
+        let others = self.store.twins(phone, own, origin).await.unwrap_or_default();
+        for other in others {
+            let read = self.read_record(&known.project, &known.model, &other, known.now, 0).await;
+            if read.is_err_and(|why| why.rule == "facts.record-gone") {
+                let sentence = format!("this number got it already, when the record was called `{other}`");
+                return Some((State::Suppressed, Reason::new("schedule.renamed", sentence)));
+            }
+        }
+        None
+    }
+
+    /// Once a message's time has come, the next of what repeats itself is planned.
+    fn plan_next(&self, message: &Message, decided: &mut Decided) {
+        if matches!(decided.state, State::Deferred | State::Planned) {
+            return;
+        }
+        let Some(project) = self.projects.get(&message.new.project) else { return };
+        let Some((design, origin)) = project.design().zip(message.new.origin.as_ref()) else { return };
+        let Some(schedule) = design.schedule(&origin.schedule) else { return };
+        decided.messages.extend(trigger::next_repetition(project, schedule, &message.new));
+    }
+
     async fn consider(&self, message: &Message, mut known: Known, decided: &mut Decided) {
         let now = known.now;
-        let occasion = known.occasion(message);
+        if let Some((state, reason)) = self.unwanted(message, &known).await {
+            decided.state = state;
+            decided.look_at = now;
+            decided.reason = Some(reason);
+            return wait_for_mending(message, &known, decided);
+        }
+        let mut occasion = known.occasion(message);
         let hold = |decided: &mut Decided, reason: Reason| {
             decided.state = State::Held;
             decided.look_at = now;
@@ -712,7 +775,7 @@ impl Gateway {
                 // A participant who opted out is shown as such, whatever the policy called it.
                 let opted_out = known.opt_outs.iter().any(|o| o.ended.is_none());
                 decided.reason = Some(if opted_out { crate::floor::opted_out() } else { finding.into() });
-                return;
+                return wait_for_mending(message, &known, decided);
             }
             Err(reason) => return hold(decided, reason),
         };
@@ -721,6 +784,9 @@ impl Gateway {
             decided.look_at = at.max(now + 60);
             decided.reason = plan.because.into_iter().next().map(Reason::from);
             return;
+        }
+        if let Some(schedule) = known.schedule() {
+            occasion.wording = schedule.wording_for(plan.method);
         }
         let template = known.project.policies.template.clone();
         let request = Request::Render(occasion.clone(), plan.method);
@@ -732,13 +798,25 @@ impl Gateway {
             Err(reason) => Err(reason),
         };
         decided.decisions.push(asked.row);
-        let drafted = words.and_then(|words| {
+        let drafted = words.and_then(|mut words| {
+            // A text of REDCap's has its subject with it.
+            if plan.method == DeliveryMethod::Email && words.subject.is_none() {
+                words.subject = known.schedule().and_then(Schedule::subject).map(Piece::Wording);
+            }
             render::draft(&known, &words, plan.method, plan.sender.clone(), plan.to.clone())
         });
         let (draft, pieces) = match drafted {
             Ok(drafted) => drafted,
-            Err(reason) => return hold(decided, reason),
+            Err(reason) => {
+                hold(decided, reason);
+                return wait_for_mending(message, &known, decided);
+            }
         };
+        if invites_by_link(message, plan.method) && draft.links.is_empty() && known.schedule().is_some() {
+            let sentence = "the text has no link to the survey, so nobody could answer it";
+            hold(decided, Reason::new("schedule.no-link", sentence));
+            return wait_for_mending(message, &known, decided);
+        }
         let reviewed = self.review(message, &occasion, &draft, &pieces, Stage::Planned, &mut known).await;
         decided.decisions.extend(reviewed.asked.map(|asked| asked.row));
         decided.state = reviewed.state;
@@ -756,7 +834,8 @@ impl Work {
             send: watch::Sender::new(0),
             follow: watch::Sender::new(0),
             clean: watch::Sender::new(0),
-            records: Mutex::default(),
+            watching: Mutex::default(),
+            live: AtomicBool::new(false),
             list_inbound: AtomicBool::new(true),
             listed: Mutex::default(),
             missed: AtomicU32::new(0),
@@ -767,6 +846,13 @@ impl Work {
             account: Mutex::default(),
         }
     }
+}
+
+fn no_link(error: &redcap::ApiError) -> Reason {
+    Reason::new(
+        "facts.survey-link",
+        format!("REDCap gave no link or code to the survey: {}", without_values(error)),
+    )
 }
 
 /// An error with its causes, for the log.
@@ -815,21 +901,46 @@ fn keep(message: &Message, known: &Known, asked: Asked, decided: &mut Decided) {
                     .push("a policy asked for a text with a wording that the project has not".into());
             }
             Effect::Send { wording, .. } => {
+                let occasion = format!("{}/caused/{}/{index}", known.project.name, message.id);
                 decided.messages.push(NewMessage {
-                    occasion: format!("{}/caused/{}/{index}", known.project.name, message.id),
-                    project: known.project.name.clone(),
-                    purpose: Purpose::Notification,
                     record: message.new.record.clone(),
                     survey: message.new.survey.clone(),
                     wording: Some(wording),
-                    number: None,
                     cause: Some(message.id.clone()),
                     depth: message.new.depth + 1,
-                    due: known.now,
                     not_after: message.new.not_after,
+                    ..NewMessage::about(&known.project.name, occasion, Purpose::Notification, known.now)
                 });
             }
         }
+    }
+}
+
+fn invites_by_link(message: &Message, method: DeliveryMethod) -> bool {
+    message.new.survey.is_some() && matches!(method, DeliveryMethod::SmsLink | DeliveryMethod::Email)
+}
+
+/// What REDCap or the settings can mend: until the message's time is over it may yet be sent, if the project says
+/// so.
+const CAN_BE_MENDED: [&str; 9] = [
+    "no-phone",
+    "no-email",
+    "not-enabled",
+    "unreachable",
+    "render.blank",
+    "render.piping",
+    "schedule.inactive",
+    "schedule.no-link",
+    "schedule.no-longer-true",
+];
+
+/// A message that cannot be sent for a reason that can be mended is looked at again, when its record changes and
+/// every hour, until its time is over.
+fn wait_for_mending(message: &Message, known: &Known, decided: &mut Decided) {
+    let can = decided.reason.as_ref().is_some_and(|why| CAN_BE_MENDED.contains(&why.rule.as_str()));
+    if can && known.project.takes_over.mends && message.new.not_after.is_some() {
+        decided.state = State::Deferred;
+        decided.look_at = known.now + 3600;
     }
 }
 

@@ -48,13 +48,17 @@ impl Gateway {
     async fn interpret(&self, project: &Arc<Project>, waiting: &Waiting) -> Result<Step, StoreError> {
         let now = self.clock.seconds();
         // REDCap may not have answered yet. That makes nobody's refusal wait.
-        let model = project.model().unwrap_or_default();
+        let design = project.design().unwrap_or_default();
         let mut participants = Vec::new();
         let records = self.store.records_of(&project.name, &waiting.number).await?;
         let history = self.store.history(&project.name, Some(&waiting.number), records.clone()).await?;
         let mut known = Known {
             project: project.clone(),
-            model,
+            model: design.model.clone(),
+            design,
+            frozen: None,
+            origin: None,
+            links: vec![],
             record: None,
             as_of: now,
             now,
@@ -209,18 +213,13 @@ fn reply(
     within: u32,
 ) -> NewMessage {
     use crate::vocabulary::Word;
+    let occasion = format!("{}/{}/{}", project.name, purpose.word(), waiting.sid);
     NewMessage {
-        occasion: format!("{}/{}/{}", project.name, purpose.word(), waiting.sid),
-        project: project.name.clone(),
-        purpose,
         record,
-        survey: None,
-        wording: None,
         number: Some(waiting.number.clone()),
         cause: Some(waiting.sid.clone()),
-        depth: 0,
-        due: now,
         not_after: Some(now + within),
+        ..NewMessage::about(&project.name, occasion, purpose, now)
     }
 }
 

@@ -38,11 +38,13 @@ mod refusal;
 pub mod render;
 mod review;
 mod route;
+pub mod schedule;
 mod send;
 pub mod store;
 pub mod trigger;
 pub mod vault;
 pub mod vocabulary;
+pub mod watch;
 pub mod webhooks;
 pub mod wording;
 

@@ -6,6 +6,7 @@ use redcap::logic::{self, Context, Standing};
 use redcap::{Place, Record};
 
 use crate::project::Project;
+use crate::schedule::Design;
 
 /// Each mistake as a sentence that says what to mend.
 pub(crate) fn mistakes(project: &Project, model: &redcap::Project) -> Vec<String> {
@@ -63,6 +64,18 @@ pub(crate) fn mistakes(project: &Project, model: &redcap::Project) -> Vec<String
             "the settings of the participant name the event `{event}`, which the project has not"
         ));
     }
+    found
+}
+
+/// What of the schedules is not run, and why; and what would be sent twice, because REDCap sends it too.
+pub(crate) fn of_schedules(project: &Project) -> Vec<String> {
+    let Some(design) = project.design() else { return vec![] };
+    let mut found = Design::not_there(project, &design.model);
+    let not_run = design.schedules.iter().filter_map(|schedule| {
+        let why = schedule.not_run.as_ref()?;
+        Some(format!("`{}` is not run: {why}", schedule.id))
+    });
+    found.extend(not_run);
     found
 }
 

@@ -9,6 +9,7 @@ use policy::contract::types::{Attempt, Channel, Purpose, Survey};
 use serde::{Deserialize, Serialize};
 use twilio::{CallStatus, MessageStatus, PhoneNumber};
 
+use crate::schedule::{Frozen, Mailbox, Origin};
 use crate::vocabulary::channel;
 
 /// Where a message stands.
@@ -277,8 +278,16 @@ pub struct NewMessage {
     pub survey: Option<Survey>,
     /// The wording, if the occasion names one.
     pub wording: Option<String>,
-    /// The number that it answers; none when routing chooses.
+    /// The number that it answers, or that an alert or a list names; none when routing chooses.
     pub number: Option<PhoneNumber>,
+    /// The mailbox that an alert names.
+    pub mailbox: Option<Mailbox>,
+    /// The schedule that made it, if one did.
+    pub origin: Option<Origin>,
+    /// Its words as they were when it was scheduled, if the project wants them so.
+    pub frozen: Option<Frozen>,
+    /// Why it waits for a person from its beginning, if it does.
+    pub held: Option<Reason>,
     /// The message or inbound message that caused it.
     pub cause: Option<String>,
     /// How many causes are behind it.
@@ -287,6 +296,29 @@ pub struct NewMessage {
     pub due: u32,
     /// After this it is not sent any more.
     pub not_after: Option<u32>,
+}
+
+impl NewMessage {
+    /// An occasion that is about nobody and nothing yet.
+    pub fn about(project: &str, occasion: String, purpose: Purpose, due: u32) -> NewMessage {
+        NewMessage {
+            occasion,
+            project: project.to_owned(),
+            purpose,
+            record: None,
+            survey: None,
+            wording: None,
+            number: None,
+            mailbox: None,
+            origin: None,
+            frozen: None,
+            held: None,
+            cause: None,
+            depth: 0,
+            due,
+            not_after: None,
+        }
+    }
 }
 
 /// A message of the outbox.

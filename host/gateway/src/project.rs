@@ -10,7 +10,8 @@ use policy::contract::twilio::SenderKind;
 use policy::contract::types::{self, Consent, ConsentManner, DeliveryMethod, Protocol};
 use twilio::PhoneNumber;
 
-use crate::wording::Wording;
+use crate::schedule::{Design, Mailbox};
+use crate::wording::{Wording, WordingApproval};
 
 /// A project that messages are sent for.
 #[derive(Debug)]
@@ -24,7 +25,13 @@ pub struct Project {
     /// The REDCap API.
     pub redcap: redcap::Client,
     /// What REDCap says the project is; none until REDCap answered for the first time.
-    pub model: RwLock<Option<Arc<redcap::Project>>>,
+    pub design: RwLock<Option<Arc<Design>>>,
+    /// What of REDCap's own schedules Consentry runs, and how.
+    pub takes_over: TakesOver,
+    /// The members of staff who may be written to.
+    pub staff: Vec<Staff>,
+    /// Approvals of texts that are written in REDCap, by digest.
+    pub approvals: BTreeMap<String, WordingApproval>,
     /// The zone of the REDCap server's clock.
     pub zone: TimeZone,
     /// The zone's IANA name.
@@ -60,6 +67,91 @@ pub struct Project {
     pub facts_max_age: u32,
     /// Seconds after its end at which what is private of a message is destroyed here; none to keep it.
     pub retention: Option<u32>,
+}
+
+/// What of REDCap's own schedules Consentry runs, and how.
+#[derive(Clone, Debug)]
+pub struct TakesOver {
+    /// Automated survey invitations, by survey, or by survey and event: `diary`, `diary@week_1_arm_1`.
+    pub invitations: Selection,
+    /// Alerts, by title or by number: "Late diary", "#3".
+    pub alerts: Selection,
+    /// Whether a text is that of the moment when it was scheduled, or of when it goes out.
+    pub content: Content,
+    /// Whether what could not be sent is sent when its cause is mended in time.
+    pub mends: bool,
+    /// Seconds after it is due after which a message is not sent any more.
+    pub not_after: u32,
+    /// Messages that may become due within an hour; more are held until a person has looked.
+    pub brake: u32,
+    /// What becomes of what was due before the project went live.
+    pub go_live: GoLive,
+}
+
+impl Default for TakesOver {
+    fn default() -> TakesOver {
+        TakesOver {
+            invitations: Selection::default(),
+            alerts: Selection::default(),
+            content: Content::Frozen,
+            mends: false,
+            not_after: crate::schedule::NOT_AFTER,
+            brake: 500,
+            go_live: GoLive::Baseline,
+        }
+    }
+}
+
+/// Some of a kind, by name, or all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection(pub Vec<String>);
+
+impl Selection {
+    /// Everything.
+    pub const ALL: &'static str = "*";
+
+    /// Whether something with any of these names is among them.
+    pub fn includes(&self, names: &[&str]) -> bool {
+        self.0.iter().any(|wanted| wanted == Selection::ALL || names.contains(&wanted.as_str()))
+    }
+
+    /// What is named in it.
+    pub fn named(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().filter(|wanted| *wanted != Selection::ALL)
+    }
+}
+
+/// Of which moment the words of a scheduled message are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Of when it was scheduled, as in REDCap.
+    Frozen,
+    /// Of when it goes out.
+    AtSend,
+}
+
+/// What becomes of what was due before a project went live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoLive {
+    /// It is recorded, and a person releases what is wanted of it.
+    Baseline,
+    /// It is sent: the study begins here, and nothing was sent before.
+    Everything,
+}
+
+/// A member of staff whom an administrator registered: alerts may name this number or mailbox.
+#[derive(Clone, Debug)]
+pub struct Staff {
+    /// A name for people, such as "on-call nurse".
+    pub name: String,
+    /// The phone.
+    pub phone: Option<PhoneNumber>,
+    /// The mailbox.
+    pub email: Option<Mailbox>,
+    /// Who registered it, and when.
+    pub registered: String,
+    /// The identifier fields that may be told to this person.
+    pub identifiers: Vec<String>,
 }
 
 /// The fields that hold what the gateway needs to know of a participant, all optional but the phone.
@@ -175,14 +267,30 @@ pub struct Policies {
 }
 
 impl Project {
+    /// What is designed in REDCap, once REDCap has answered.
+    pub fn design(&self) -> Option<Arc<Design>> {
+        self.design.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
     /// REDCap's model, once REDCap has answered.
     pub fn model(&self) -> Option<Arc<redcap::Project>> {
-        self.model.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.design().map(|design| design.model.clone())
     }
 
     /// Takes REDCap's model in.
     pub fn set_model(&self, model: redcap::Project) {
-        *self.model.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Arc::new(model));
+        let design = Design::of(self, model);
+        *self.design.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Arc::new(design));
+    }
+
+    /// The member of staff who has this number.
+    pub fn staff_with_phone(&self, phone: &PhoneNumber) -> Option<&Staff> {
+        self.staff.iter().find(|staff| staff.phone.as_ref() == Some(phone))
+    }
+
+    /// The member of staff who has this mailbox.
+    pub fn staff_with_mailbox(&self, mailbox: &Mailbox) -> Option<&Staff> {
+        self.staff.iter().find(|staff| staff.email.as_ref() == Some(mailbox))
     }
 
     /// As policies see it.
@@ -196,10 +304,5 @@ impl Project {
             time_zone: self.zone_name.clone(),
             language: self.language.clone(),
         }
-    }
-
-    /// The wording with an id in a language.
-    pub fn wording(&self, id: &str, language: &str) -> Option<&Wording> {
-        self.wordings.iter().find(|wording| wording.id == id && wording.language == language)
     }
 }

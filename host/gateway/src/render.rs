@@ -4,16 +4,17 @@ use policy::contract::reviewer::{Approval, Draft, Filling};
 use policy::contract::types::{Address, DeliveryMethod};
 use policy::contract::wordings::{ApprovalState, Part, Piece};
 use policy::contract::writer::Words;
-use redcap::Record;
 use redcap::logic::Context;
-use redcap::pipe::{LinkKind, pipe};
+use redcap::pipe::{Filled, LinkKind, LinkRequest, pipe, pipe_without_identifiers};
 use redcap::reference::{Instance, Surroundings};
+use redcap::{Place, Record};
 use twilio::SmartEncoding;
 
 use crate::facts::{Known, sensitivity};
 use crate::floor::PieceApproval;
 use crate::outbox::{Reason, masked};
 use crate::vocabulary::channel;
+use crate::wording::Wording;
 
 /// Pieces, filled and joined.
 #[derive(Debug)]
@@ -38,11 +39,11 @@ pub fn join(known: &Known, pieces: &[Piece], language: &str) -> Result<Joined, R
         let Piece::Wording(id) = piece else {
             return Err(Reason::new("render.question", "there is no question at hand to take a label from"));
         };
-        let Some(wording) = known.project.wording(id, language) else {
+        let Some(wording) = known.wording(id, language) else {
             let sentence = format!("there is no wording `{id}` in the language `{language}`");
             return Err(Reason::new("render.wording", masked(&sentence)));
         };
-        let (text, fillings, links) = fill(known, &wording.text)?;
+        let (text, fillings, links) = fill(known, &wording)?;
         if !joined.text.is_empty() {
             joined.text.push(' ');
         }
@@ -67,19 +68,17 @@ pub fn join(known: &Known, pieces: &[Piece], language: &str) -> Result<Joined, R
     Ok(joined)
 }
 
-fn fill(known: &Known, template: &str) -> Result<(String, Vec<Filling>, Vec<String>), Reason> {
-    let nobody = Record::new("");
-    let record = known.record.as_deref().unwrap_or(&nobody);
+fn fill(known: &Known, wording: &Wording) -> Result<(String, Vec<Filling>, Vec<String>), Reason> {
+    let is_html = wording.methods == [DeliveryMethod::Email] && wording.text.contains('<');
+    let record = piped_record(known, wording, is_html);
     let place = known.place();
-    let surroundings = Surroundings {
-        instrument: known.survey.as_ref().map(|survey| survey.instrument.clone()),
-        as_survey: known.survey.as_ref().map(|_| true),
-        participant_phone: known.phone.as_ref().map(|phone| phone.expose().to_owned()),
-        ..Surroundings::default()
-    };
-    let context = Context::new(&known.model, record, &place, known.civil());
+    let surroundings = surroundings(known);
+    let context = Context::new(&known.model, &record, &place, known.civil());
     let context = Context { surroundings: &surroundings, ..context };
-    let link = |wanted: &redcap::pipe::LinkRequest| {
+    let link = |wanted: &LinkRequest| {
+        if let Some((_, link)) = known.links.iter().find(|(known, _)| known == wanted) {
+            return Some(link.clone());
+        }
         let own = known.survey.as_ref()?;
         // A link to another survey, event or repeat is another link, and not this one.
         let event = own.event.as_deref().unwrap_or(redcap::project::CLASSIC_EVENT);
@@ -92,7 +91,12 @@ fn fill(known: &Known, template: &str) -> Result<(String, Vec<Filling>, Vec<Stri
             };
         (wanted.kind == LinkKind::Survey && same).then(|| known.survey_link.clone()).flatten()
     };
-    let piped = pipe(template, &context, &link);
+    let withholds = known.schedule().is_some_and(|schedule| schedule.blanks_identifiers);
+    let piped = if withholds {
+        pipe_without_identifiers(&wording.text, &context, &link)
+    } else {
+        pipe(&wording.text, &context, &link)
+    };
     if let Some(problem) = piped.problems.first() {
         return Err(Reason::new(
             "render.piping",
@@ -101,7 +105,8 @@ fn fill(known: &Known, template: &str) -> Result<(String, Vec<Filling>, Vec<Stri
     }
     // REDCap would send six underscores. A participant can do nothing with them, unless the author
     // said that a blank leaves nothing behind.
-    if let Some(blank) = piped.filled.iter().find(|filled| filled.blank && !filled.may_be_blank) {
+    let intended = |filled: &Filled| filled.may_be_blank || (withholds && filled.identifier);
+    if let Some(blank) = piped.filled.iter().find(|filled| filled.blank && !intended(filled)) {
         return Err(Reason::new(
             "render.blank",
             format!("the field `{}`, which the wording pipes, is blank", blank.field),
@@ -113,6 +118,78 @@ fn fill(known: &Known, template: &str) -> Result<(String, Vec<Filling>, Vec<Stri
         .map(|filled| Filling { field: filled.field.clone(), sensitivity: sensitivity(filled.identifier) })
         .collect();
     Ok((piped.text, fillings, piped.links))
+}
+
+/// What a wording is filled from: the record as it is, or as it was when the message was scheduled. In HTML no
+/// value may be taken for a tag.
+fn piped_record(known: &Known, wording: &Wording, is_html: bool) -> Record {
+    let mut record = known.record.as_deref().cloned().unwrap_or_else(|| Record::new(""));
+    if let Some(frozen) = &known.frozen
+        && frozen.wordings.iter().any(|(id, _)| *id == wording.id)
+    {
+        let mut then = Record::new(&record.id);
+        for held in &frozen.values {
+            let (event, instrument) = (held.event.clone(), held.instrument.clone());
+            then.set(&held.field, &Place { event, instrument, instance: held.instance }, &held.value);
+        }
+        record = then;
+    }
+    if is_html {
+        let escaped: Vec<_> = record
+            .places()
+            .flat_map(|place| record.values(place).map(move |(field, value)| (place, field, value)))
+            .filter(|(_, _, value)| value.contains(['<', '>', '&', '"']))
+            .map(|(place, field, value)| (place.clone(), field.to_owned(), escape(value)))
+            .collect();
+        for (place, field, value) in escaped {
+            record.set(&field, &place, &value);
+        }
+    }
+    record
+}
+
+fn escape(value: &str) -> String {
+    value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn surroundings(known: &Known) -> Surroundings {
+    Surroundings {
+        instrument: known.survey.as_ref().map(|survey| survey.instrument.clone()),
+        as_survey: known.survey.as_ref().map(|_| true),
+        participant_phone: known.phone.as_ref().map(|phone| phone.expose().to_owned()),
+        project_id: Some(known.project.id.clone()),
+        ..Surroundings::default()
+    }
+}
+
+/// The links and codes that the words of an occasion may ask for, beside the link to its own survey.
+pub(crate) fn links_wanted(known: &Known) -> Vec<LinkRequest> {
+    let Some(schedule) = known.schedule() else { return vec![] };
+    let Some(id) = &schedule.wording else { return vec![] };
+    let mut wanted = Vec::new();
+    let all = known.project.wordings.iter().chain(&known.design.wordings);
+    let own = all.filter(|it| {
+        it.id.strip_prefix(id.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
+    for wording in own {
+        let Some(wording) = known.wording(&wording.id, &wording.language) else { continue };
+        let record = piped_record(known, &wording, false);
+        let (place, surroundings) = (known.place(), surroundings(known));
+        let context = Context::new(&known.model, &record, &place, known.civil());
+        let context = Context { surroundings: &surroundings, ..context };
+        let asked = std::cell::RefCell::new(Vec::new());
+        // Only what it asks for is wanted of it.
+        let _ = pipe(&wording.text, &context, &|request| {
+            asked.borrow_mut().push(request.clone());
+            Some(String::new())
+        });
+        for request in asked.into_inner() {
+            if !wanted.contains(&request) {
+                wanted.push(request);
+            }
+        }
+    }
+    wanted
 }
 
 /// The draft that a template policy's words make.
@@ -159,19 +236,19 @@ pub fn standing(known: &Known, draft: &Draft) -> Vec<PieceApproval> {
     let named: Vec<String> = draft
         .approvals
         .iter()
-        .filter_map(|approval| known.project.wording(&approval.wording, &draft.language))
-        .flat_map(|wording| wording.approval.iter().flat_map(|approval| approval.identifiers.clone()))
+        .filter_map(|approval| known.wording(&approval.wording, &draft.language))
+        .flat_map(|wording| wording.approval.into_iter().flat_map(|approval| approval.identifiers))
         .collect();
     let one = |approval: &Approval| {
-        let wording = known.project.wording(&approval.wording, &draft.language);
+        let wording = known.wording(&approval.wording, &draft.language);
         // The words on their way are those of the digest that was approved then.
-        let same = wording.filter(|wording| wording.digest() == approval.digest);
+        let same = wording.as_ref().filter(|wording| wording.digest() == approval.digest);
         PieceApproval {
             wording: approval.wording.clone(),
             state: same.map_or(ApprovalState::Absent, |wording| wording.approval_state(known.now)),
-            part: wording.map_or(Part::Whole, |wording| wording.part),
-            purposes: wording.map_or_else(Vec::new, |wording| wording.purposes.clone()),
-            methods: wording.map_or_else(Vec::new, |wording| wording.methods.clone()),
+            part: wording.as_ref().map_or(Part::Whole, |wording| wording.part),
+            purposes: wording.as_ref().map_or_else(Vec::new, |wording| wording.purposes.clone()),
+            methods: wording.as_ref().map_or_else(Vec::new, |wording| wording.methods.clone()),
             identifiers: named.clone(),
             fillings: draft.fillings.clone(),
         }

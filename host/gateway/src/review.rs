@@ -34,6 +34,7 @@ impl Gateway {
     ) -> Reviewed {
         let account = self.account(&known.project.name);
         let opted_out: Vec<_> = known.opt_outs.iter().map(|opt_out| opt_out.channel).collect();
+        let staff_identifiers = known.staff(message).map_or_else(Vec::new, |staff| staff.identifiers.clone());
         let facts = AtReview {
             occasion,
             draft,
@@ -42,6 +43,7 @@ impl Gateway {
             account: &account,
             waiver: known.project.waiver.as_deref(),
             depth: message.new.depth,
+            staff_identifiers: &staff_identifiers,
         };
         if let Err(Stop { state, reason, look_at }) = floor::at_review(&facts) {
             return Reviewed {

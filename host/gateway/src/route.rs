@@ -2,13 +2,15 @@
 //! an answer to HELP) it is not asked.
 
 use policy::contract::router::{Plan, Route};
-use policy::contract::types::{Address, DeliveryMethod, Finding, Occasion, Recipient};
+use policy::contract::types::{Address, Channel, DeliveryMethod, Finding, Occasion, Recipient};
 use policy::{Reply, Request};
 
 use crate::decide::Asked;
 use crate::facts::Known;
 use crate::gateway::Gateway;
 use crate::outbox::{Message, Reason};
+use crate::schedule::Whom;
+use crate::vocabulary::channel;
 
 impl Gateway {
     /// The way for a message, or why there is none yet.
@@ -18,15 +20,8 @@ impl Gateway {
         occasion: &Occasion,
         known: &mut Known,
     ) -> (Result<Route, Reason>, Option<Asked>) {
-        if let Some(number) = &message.new.number {
-            let plan = Plan {
-                method: DeliveryMethod::SmsText,
-                sender: None,
-                to: Address::Phone(number.expose().into()),
-                not_before: None,
-                because: vec![given()],
-            };
-            return (Ok(Route::Contact(plan)), None);
+        if let Some(given) = given(message, occasion, known) {
+            return (given, None);
         }
         let policy = known.project.policies.routing.clone();
         let asked = self.ask(&policy, Request::Choose(occasion.clone()), known).await;
@@ -45,13 +40,67 @@ impl Gateway {
 /// The id of the one sender that a project has.
 pub(crate) const SENDER: &str = "default";
 
-fn given() -> Finding {
-    Finding {
-        rule: "channel-given".into(),
-        sentence: "it answers a text from this number".into(),
-        citation: None,
-        fact: None,
+/// The way, where it is given: for an answer to a text, for an alert, and for a number of a list.
+fn given(message: &Message, occasion: &Occasion, known: &Known) -> Option<Result<Route, Reason>> {
+    let contact = |method, to, why| Some(Ok(Route::Contact(plan(method, to, why))));
+    let Some(origin) = &message.new.origin else {
+        let number = message.new.number.as_ref()?;
+        let to = Address::Phone(number.expose().into());
+        return contact(DeliveryMethod::SmsText, to, "it answers a text from this number");
+    };
+    if origin.whom == Whom::List {
+        let number = message.new.number.as_ref()?;
+        let to = Address::Phone(number.expose().into());
+        return contact(DeliveryMethod::SmsLink, to, "the number is on a list of the study team's");
     }
+    let schedule = known.schedule()?;
+    let method = schedule.by_alert()?;
+    let attempted = occasion.attempts.iter().any(|attempt| attempt.method == method);
+    if attempted {
+        let sentence = "the way that the alert names has failed, and it names no other";
+        return Some(Ok(Route::Skip(finding("attempts", sentence))));
+    }
+    let by_email = channel(method) == Channel::Email;
+    match origin.whom {
+        Whom::Staff if known.staff(message).is_none() => {
+            let sentence = "the alert names an address that no administrator registered; register it under \
+                            [[staff]], or let the alert name a field";
+            Some(Err(Reason::new("floor.staff", sentence)))
+        }
+        Whom::Staff => {
+            let phone = message.new.number.as_ref().map(|it| Address::Phone(it.expose().into()));
+            let email = message.new.mailbox.as_ref().map(|it| Address::Email(it.expose().into()));
+            contact(method, phone.or(email)?, "the alert names this member of staff")
+        }
+        Whom::Participant => {
+            let participant = occasion.participant.as_ref();
+            let phone = participant.and_then(|it| it.phone.clone()).map(Address::Phone);
+            let email = participant.and_then(|it| it.email.clone()).map(Address::Email);
+            match if by_email { email } else { phone } {
+                Some(to) => contact(method, to, "the alert goes to the participant in this way"),
+                None if by_email => {
+                    Some(Ok(Route::Skip(finding("no-email", "the participant has no e-mail address"))))
+                }
+                None => {
+                    let sentence = "the participant has no phone number that can be written to";
+                    Some(Ok(Route::Skip(finding("no-phone", sentence))))
+                }
+            }
+        }
+        Whom::Other | Whom::List => {
+            let sentence = "it goes to whoever a field of the record names, who is neither the participant nor \
+                            registered staff; there is no consent of such a person";
+            Some(Err(Reason::new("floor.recipient", sentence)))
+        }
+    }
+}
+
+fn plan(method: DeliveryMethod, to: Address, why: &str) -> Plan {
+    Plan { method, sender: None, to, not_before: None, because: vec![finding("channel-given", why)] }
+}
+
+fn finding(rule: &str, sentence: &str) -> Finding {
+    Finding { rule: rule.into(), sentence: sentence.into(), citation: None, fact: None }
 }
 
 /// A plan may use only methods that are enabled, and only the recipient's own addresses.

@@ -184,7 +184,9 @@ impl Gateway {
             }
         };
         let occasion = known.occasion(&message);
-        if message.new.number.is_none() && !crate::route::is_own(&occasion, &draft.to) {
+        if (message.new.number.is_none() || message.new.origin.is_some())
+            && !crate::route::is_own(&occasion, &draft.to)
+        {
             let why =
                 Reason::new("send.address", "the recipient's address has changed since this was written");
             let rewritten = again(State::Deferred, now, Some(why), vec![]);
@@ -427,19 +429,7 @@ mod tests {
     fn message() -> Message {
         Message {
             id: "01J00000000000000000000000".into(),
-            new: NewMessage {
-                occasion: "o".into(),
-                project: "p".into(),
-                purpose: Purpose::Invitation,
-                record: None,
-                survey: None,
-                wording: None,
-                number: None,
-                cause: None,
-                depth: 0,
-                due: 0,
-                not_after: None,
-            },
+            new: NewMessage::about("p", "o".into(), Purpose::Invitation, 0),
             state: State::Submitting,
             version: 3,
             look_at: 0,

@@ -41,7 +41,7 @@ pub use sealing::rotate;
 pub(crate) use write::random;
 
 /// The schema's version. Migrations only go forward.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// Steps that are committed together at most.
 const BATCH: usize = 128;
@@ -152,6 +152,7 @@ pub struct Store {
     steps: mpsc::Sender<(Step, Reply)>,
     queries: mpsc::Sender<Query>,
     shared: bool,
+    salt: Vec<u8>,
 }
 
 impl std::fmt::Debug for Store {
@@ -189,7 +190,7 @@ impl Store {
             let (asked, vault) = (asked.clone(), vault.clone());
             spawn("store-reader", move || read(&mut *reader, &vault, &asked))?;
         }
-        Ok(Store { steps, queries, shared })
+        Ok(Store { steps, queries, shared, salt: vault.lookup("saved forms") })
     }
 
     /// Commits a step. When this returns, the step is on the disk.
@@ -208,6 +209,11 @@ impl Store {
             Ok((step, Err(error))) => Err((Some(step), error)),
             Err(_) => Err((None, StoreError::Closed)),
         }
+    }
+
+    /// Bytes that are this database's own, for digests that nobody else can compute.
+    pub(crate) fn salt(&self) -> Vec<u8> {
+        self.salt.clone()
     }
 
     /// Whether several daemons may share the database.
@@ -595,6 +601,48 @@ pub enum Step {
         /// The project.
         project: String,
     },
+    /// REDCap's log was read, and what it names is planned.
+    ReadLog {
+        /// The project.
+        project: String,
+        /// Until when, in seconds.
+        until: u32,
+    },
+    /// What was due before a project was recorded: it is live from now on.
+    GoLive {
+        /// The project.
+        project: String,
+    },
+    /// Holds what became due without having been planned, if that is more than so much.
+    Brake {
+        /// The project.
+        project: String,
+        /// So many may go.
+        more_than: u32,
+    },
+    /// A person has looked at what was held before go-live or by the brake.
+    CatchUp {
+        /// Which of it, and what becomes of it.
+        catch_up: CatchUp,
+        /// Who, and why.
+        why: String,
+    },
+    /// Records changed: what waits for something to be mended in them is looked at again.
+    Mended {
+        /// The project.
+        project: String,
+        /// The records.
+        records: Vec<String>,
+    },
+    /// A person wants a message that has not left at another time.
+    Reschedule {
+        /// The message.
+        id: String,
+        /// When, in seconds.
+        due: u32,
+        /// Who, and why.
+        why: String,
+    },
     /// What an older system left at Twilio was deleted.
     Purged {
         /// The project.
@@ -604,6 +652,28 @@ pub enum Step {
     },
     /// Adds to a figure.
     Count(&'static str),
+}
+
+/// Some of what was held before go-live or by the brake, and what becomes of it.
+#[derive(Clone, Debug)]
+pub struct CatchUp {
+    /// The project.
+    pub project: String,
+    /// Of this schedule only.
+    pub schedule: Option<String>,
+    /// What becomes of it.
+    pub what: Catching,
+    /// A sample of so many; none for all of it.
+    pub at_most: Option<u32>,
+}
+
+/// What becomes of something that was held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Catching {
+    /// It is sent, as if it were due now.
+    Release,
+    /// It is never sent.
+    Expire,
 }
 
 /// A kind of work that is done for a project.

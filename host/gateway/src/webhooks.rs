@@ -133,7 +133,8 @@ async fn trigger(
     let record = form.iter().find(|(name, _)| name == "record").map(|(_, value)| value.as_str());
     match (shared.gateway.projects.contains_key(&project), record) {
         (true, Some(record)) => {
-            shared.gateway.record_changed(&project, record);
+            let form = form.iter().find(|(name, _)| name == "instrument").map(|(_, value)| value.as_str());
+            shared.gateway.record_changed(&project, record, form);
             StatusCode::OK
         }
         (true, None) => StatusCode::BAD_REQUEST,

@@ -311,6 +311,21 @@ impl Client {
         self
     }
 
+    /// The form of a record as staff see it, who must log in. The API does not tell it; it is what REDCap's own
+    /// pages link to, in the version that wrote the project file.
+    #[must_use]
+    pub fn form_url(&self, version: &str, project_id: &str, record: &str, instrument: &str) -> String {
+        let mut url = self.url.join("../").unwrap_or_else(|_| self.url.clone());
+        if let Ok(page) = url.join(&format!("redcap_v{version}/DataEntry/index.php")) {
+            url = page;
+        }
+        url.query_pairs_mut()
+            .append_pair("pid", project_id)
+            .append_pair("id", record)
+            .append_pair("page", instrument);
+        url.into()
+    }
+
     /// REDCap's version, as in `16.1.3`.
     pub async fn version(&self) -> Result<String, ApiError> {
         let version = self.read("version", Vec::new()).await?;

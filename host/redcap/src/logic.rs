@@ -24,7 +24,7 @@ mod value;
 
 pub use crate::reference::{Context, Instance, Reference, Span};
 pub use check::{Finding, Standing, check};
-pub use eval::{evaluate, untold};
+pub use eval::{evaluate, may_hold, untold};
 pub use function::{FUNCTIONS, Function, Kind, Signature};
 pub use parse::{Mistake, parse};
 pub use step::{Operand, Operator, Step};
@@ -71,11 +71,12 @@ impl Expression {
     /// Whether the outcome may change by the passing of time alone.
     #[must_use]
     pub fn depends_on_time(&self) -> bool {
-        self.steps.iter().any(|step| match step {
-            Step::Today | Step::Now => true,
-            Step::Reference(operand) => operand.reference.name == "survey-duration",
-            Step::Text(text) => ["today", "now"].iter().any(|word| text.trim().eq_ignore_ascii_case(word)),
-            _ => false,
-        })
+        self.steps.iter().any(Step::is_time)
+    }
+
+    /// Whether the outcome may change within a day: it goes by `now`, and not by `today` alone.
+    #[must_use]
+    pub fn depends_on_the_hour(&self) -> bool {
+        self.steps.iter().any(|step| step.is_time() && !step.is_today())
     }
 }

@@ -213,7 +213,7 @@ impl Ready {
         }
         for desk in &self.desks {
             for project in desk.gateway.projects.keys() {
-                desk.gateway.record_changed(project, "1");
+                desk.gateway.record_changed(project, "1", None);
             }
         }
         Ok(messages as u64)
@@ -408,9 +408,6 @@ fn decide(id: String, draft: Draft, now: u32) -> Step {
 
 fn invitation(project: &str, occasion: String, person: usize, wording: usize, due: u32) -> NewMessage {
     NewMessage {
-        occasion,
-        project: project.into(),
-        purpose: Purpose::Invitation,
         record: Some(person.to_string()),
         survey: Some(Survey {
             instrument: "sleep_diary".into(),
@@ -419,11 +416,8 @@ fn invitation(project: &str, occasion: String, person: usize, wording: usize, du
             title: "Sleep diary".into(),
         }),
         wording: Some(format!("w{wording}")),
-        number: None,
-        cause: None,
-        depth: 0,
-        due,
         not_after: Some(due + 86_400),
+        ..NewMessage::about(project, occasion, Purpose::Invitation, due)
     }
 }
 

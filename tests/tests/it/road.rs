@@ -29,7 +29,7 @@ async fn a_condition_that_becomes_true_is_one_occasion_however_often_it_is_seen(
     for _ in 0..3 {
         stage.gateway.sweep().await;
         stage.settle().await?;
-        stage.gateway.record_changed("sleep", "1");
+        stage.gateway.record_changed("sleep", "1", None);
         stage.settle().await?;
     }
     assert_eq!(stage.lines().await?.len(), 5, "one occasion for each of the five records");

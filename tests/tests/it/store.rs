@@ -154,17 +154,10 @@ impl Site {
 
     fn occasion(&self, nth: u32) -> NewMessage {
         NewMessage {
-            occasion: format!("occasion/{nth}"),
-            project: PROJECT.into(),
-            purpose: Purpose::Invitation,
             record: Some(format!("{nth}")),
-            survey: None,
             wording: Some("invitation".into()),
             number: Some(phone(nth)),
-            cause: None,
-            depth: 0,
-            due: self.now(),
-            not_after: None,
+            ..NewMessage::about(PROJECT, format!("occasion/{nth}"), Purpose::Invitation, self.now())
         }
     }
 

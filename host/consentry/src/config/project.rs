@@ -9,7 +9,7 @@ use gateway::project::{
     ConsentFields, InvitationRule, Keywords, ParticipantFields, Policies, Project, TwilioAccount,
 };
 use gateway::vocabulary::Word;
-use gateway::wording::{Wording, WordingApproval, digest};
+use gateway::wording::{Wording, digest};
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use policy::contract::settings::Value;
@@ -21,6 +21,7 @@ use toml::de::DeValue;
 use twilio::PhoneNumber;
 
 use super::reader::{Found, Section};
+use super::schedules::{approval, staff, takes_over};
 use super::secret;
 
 const DAY: u32 = 86_400;
@@ -54,6 +55,11 @@ pub(super) fn read(
     let protocol = top.section("protocol", |section| protocol(section, &zone));
     let consents = top.sections("consent", |section| consent(section, &zone, &region));
     let invitations = top.sections("invitation", invitation);
+    let takes_over = top.section("schedules", takes_over).unwrap_or_default();
+    let staff = top.sections("staff", |section| staff(section, &region));
+    let of_redcap =
+        "the digest of the text that is approved; `consentry schedules` shows those of REDCap's texts";
+    let approvals = top.sections("approval", |section| approval(section, &zone, of_redcap));
     let wordings = top.sections("wording", |section| wording(section, &zone, notes));
     let guarded = fields.as_ref().map_or_else(Vec::new, guarded);
     let policies =
@@ -77,7 +83,10 @@ pub(super) fn read(
         id: redcap.id,
         title: title?.value,
         redcap: redcap.client,
-        model: RwLock::default(),
+        design: RwLock::default(),
+        takes_over,
+        staff: staff.into_iter().flatten().collect(),
+        approvals: approvals.into_iter().flatten().map(|it| (it.digest.clone(), it)).collect(),
         zone,
         zone_name: redcap.zone_name,
         language: messages.language,
@@ -427,22 +436,7 @@ fn wording(section: &Section<'_>, zone: &TimeZone, notes: &mut Vec<String>) -> O
     let now =
         language.as_ref().zip(text.as_ref()).map(|(language, text)| digest(&language.value, &text.value));
     let help = format!("the approved template's digest; that of this text is {}", now.unwrap_or_default());
-    let approval = section.section("approval", |approval| {
-        let approved_digest = approval.required("digest", approval.text("digest"), &help);
-        let by = approval.required("by", approval.text("by"), "who recorded the approval");
-        let approved =
-            approval.required("approved", date(approval, "approved", zone), "the date of the approval");
-        let expires = date(approval, "expires", zone);
-        let identifiers = approval.texts("identifiers").unwrap_or_default();
-        Some(WordingApproval {
-            digest: approved_digest?.value,
-            by: by?.value,
-            protocol: approval.text("protocol").map(|found| found.value),
-            approved: approved?,
-            expires,
-            identifiers: identifiers.into_iter().map(|found| found.value).collect(),
-        })
-    });
+    let approval = section.section("approval", |section| approval(section, zone, &help));
     let wording = Wording {
         id: id?.value,
         language: language?.value,
@@ -602,7 +596,7 @@ fn word<W: Word>(section: &Section<'_>, found: &Found<String>) -> Option<W> {
 }
 
 /// A date, or a date and time, on the project's clock.
-fn date(section: &Section<'_>, key: &str, zone: &TimeZone) -> Option<u32> {
+pub(super) fn date(section: &Section<'_>, key: &str, zone: &TimeZone) -> Option<u32> {
     let found = section.date(key)?;
     let at = match found.value.parse::<Date>() {
         Ok(date) if found.value.len() <= 10 => Some(date.at(0, 0, 0, 0)),

@@ -389,7 +389,7 @@ when = \"[enrolled] = '1'\"
              project-id = \"1\"\ntime-zone = \"{zone}\"\n\n[twilio]\naccount-sid = \"{ACCOUNT_SID}\"\n\
              auth-token = {{ file = \"twilio-token.txt\" }}\nnumber = \"{NUMBER}\"\nkind = \"long-code\"\n\
              keywords = \"twilio\"\napi-base = \"{base}\"\nlookups-base = \"{base}\"\npricing-base = \"{base}\"\n\n[twilio.attested]\n\
-             request-inspector-off = \"the demonstration\"\n\n[messages]\nlanguage = \"{language}\"\n\
+             request-inspector-off = \"the demonstration\"\n\n[schedules]\ngo-live = \"everything\"\n\n[messages]\nlanguage = \"{language}\"\n\
              region = \"{region}\"\nmethods = [\"sms-link\"]\ndefault-method = \"sms-link\"\n\n[protocol]\n\
              number = \"DEMO-2026-001\"\nreviewed-by = \"local-irb\"\napproved = 2026-01-01\n\n{people}\n",
             title = text(title),

@@ -10,8 +10,10 @@ use super::sql::{Row, Sql, Value, one, scalar, values};
 use super::{OptOut, Queue, Reading, Store, StoreError, Task, Waiting, WriteBack};
 use crate::ledger::{self, Head, Tampered, Verifier};
 use crate::outbox::{Message, NewMessage, State};
+use crate::schedule::{Mailbox, Origin};
 use crate::vault::Vault;
 use crate::vocabulary::Word;
+use crate::watch::{BEFORE_GO_LIVE, BRAKE};
 
 /// A copy at Twilio that is to be cleaned up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +116,91 @@ impl Store {
                 &given,
             )?);
             Ok(found)
+        })
+        .await
+    }
+
+    /// Since when a project is live, if it is.
+    pub async fn live_since(&self, project: &str) -> Result<Option<u32>, StoreError> {
+        self.figure_of(format!("live/{project}")).await
+    }
+
+    /// Until when REDCap's log was read.
+    pub(crate) async fn log_read_until(&self, project: &str) -> Result<Option<u32>, StoreError> {
+        let read = self.figure_of(format!("log/{project}")).await?;
+        // What happened between going live and the first look at the log is in it.
+        Ok(read.or(self.live_since(project).await?))
+    }
+
+    async fn figure_of(&self, name: String) -> Result<Option<u32>, StoreError> {
+        self.ask(move |reading| {
+            let found = one(reading.db, "SELECT value FROM figure WHERE name = ?1", values![name])?;
+            found.map(|row| row.get(0)).transpose()
+        })
+        .await
+    }
+
+    /// What was held before go-live or by the brake: how many of each schedule, by rule, and the oldest's due time.
+    pub async fn to_catch_up(&self, project: &str) -> Result<Vec<(String, Count)>, StoreError> {
+        let given = values![project, BEFORE_GO_LIVE, BRAKE].to_vec();
+        self.ask(move |reading| {
+            let rows = reading.db.query(
+                "SELECT rule, project, schedule, COUNT(*), MIN(due) FROM message WHERE project = ?1 \
+                 AND state = 'held' AND rule IN (?2, ?3) AND purpose <> 'reminder' \
+                 GROUP BY rule, project, schedule ORDER BY rule, schedule",
+                &given,
+            )?;
+            let one = |row: &Row| {
+                let count = Count {
+                    project: row.get(1)?,
+                    what: row.get(2)?,
+                    count: row.get(3)?,
+                    oldest: row.get(4)?,
+                };
+                Ok((row.get(0)?, count))
+            };
+            rows.iter().map(one).collect()
+        })
+        .await
+    }
+
+    /// Where the message of an occasion stands.
+    pub(crate) async fn state_of(&self, occasion: &str) -> Result<Option<State>, StoreError> {
+        let given = values![occasion].to_vec();
+        self.ask(move |reading| {
+            let found = one(reading.db, "SELECT state FROM message WHERE occasion = ?1", &given)?;
+            found
+                .map(|row| State::read(&row.get::<String>(0)?).ok_or(StoreError::Damaged { what: "state" }))
+                .transpose()
+        })
+        .await
+    }
+
+    /// Other records whose message of the same schedule, event, instance and repetition may have reached the same
+    /// number.
+    pub(crate) async fn twins(
+        &self,
+        phone: &PhoneNumber,
+        record: &str,
+        origin: &Origin,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let (phone, record, origin) = (phone.clone(), record.to_owned(), origin.clone());
+        self.ask(move |reading| {
+            let rows = reading.db.query(
+                "SELECT record, origin FROM message WHERE recipient = ?1 AND submitted IS NOT NULL \
+                 AND schedule = ?2 AND record <> ?3 \
+                 AND state IN ('submitting', 'accepted', 'sent', 'delivered', 'unknown')",
+                values![reading.vault.lookup(phone.expose()), origin.schedule.as_str(), record],
+            )?;
+            let mut others = BTreeSet::new();
+            for row in rows {
+                let of: Option<String> = row.get(1)?;
+                let of: Option<Origin> = of.map(|json| read_json(&json, "origin")).transpose()?;
+                if of.is_some_and(|of| of == origin) {
+                    others.insert(row.get(0)?);
+                }
+            }
+            Ok(others)
         })
         .await
     }
@@ -638,7 +725,8 @@ fn count(row: &Row) -> Result<Count, StoreError> {
 /// The columns of a message, in the order in which [`message`] reads them.
 pub(super) const COLUMNS: &str = "id, occasion, project, purpose, record, survey, wording, number, cause, depth, \
                                   due, not_after, state, version, look_at, draft, sid, provider_status, \
-                                  error_code, reason, attempts, tries, looks, submitted, changed, ended, price, since";
+                                  error_code, reason, attempts, tries, looks, submitted, changed, ended, price, since, \
+                                  mailbox, origin, frozen";
 
 pub(super) fn messages(
     db: &mut dyn Sql,
@@ -668,6 +756,10 @@ pub(super) fn message(row: &Row, vault: &Vault) -> Result<Message, StoreError> {
             survey: text(5)?.map(|json| read_json(&json, "survey")).transpose()?,
             wording: row.get(6)?,
             number: sealed(7, "message.number")?.map(|phone| number(&phone)).transpose()?,
+            mailbox: sealed(28, "message.mailbox")?.map(|text| mailbox(&text)).transpose()?,
+            origin: text(29)?.map(|json| read_json(&json, "origin")).transpose()?,
+            frozen: sealed(30, "message.frozen")?.map(|json| read_json(&json, "frozen text")).transpose()?,
+            held: None,
             cause: row.get(8)?,
             depth: row.get(9)?,
             due: row.get(10)?,
@@ -756,6 +848,10 @@ pub(super) fn opened(vault: &Vault, place: &'static str, sealed: &[u8]) -> Resul
 
 fn number(text: &str) -> Result<PhoneNumber, StoreError> {
     PhoneNumber::from_e164(text).map_err(|_| StoreError::Damaged { what: "phone number" })
+}
+
+fn mailbox(text: &str) -> Result<Mailbox, StoreError> {
+    Mailbox::read(text).ok_or(StoreError::Damaged { what: "mailbox" })
 }
 
 fn word<W: Word>(text: &str, what: &'static str) -> Result<W, StoreError> {

@@ -9,6 +9,10 @@ CREATE TABLE message (
     survey TEXT,
     wording TEXT,
     number BLOB,
+    mailbox BLOB,
+    schedule TEXT,
+    origin TEXT,
+    frozen BLOB,
     cause TEXT,
     depth INTEGER NOT NULL,
     due INTEGER NOT NULL,
@@ -52,6 +56,7 @@ CREATE INDEX message_followed ON message (project, look_at)
 CREATE INDEX message_in_doubt ON message (recipient) WHERE state IN ('submitting', 'unknown');
 CREATE INDEX message_recipient ON message (recipient, submitted);
 CREATE INDEX message_record ON message (project, record, id);
+CREATE INDEX message_held ON message (project, rule, id) WHERE state = 'held';
 CREATE INDEX message_ended ON message (project, ended, id) WHERE ended IS NOT NULL;
 CREATE UNIQUE INDEX message_sid ON message (sid) WHERE sid IS NOT NULL;
 

@@ -9,8 +9,10 @@ use super::{Database, StoreError, apart, connect, sqlite};
 use crate::vault::{Keys, Vault, WrappedKey, key_of};
 
 /// Every column that is sealed: its table, its key, its name and the place that it is sealed for.
-const SEALED: [(&str, &str, &str, &str); 7] = [
+const SEALED: [(&str, &str, &str, &str); 9] = [
     ("message", "id", "number", "message.number"),
+    ("message", "id", "mailbox", "message.mailbox"),
+    ("message", "id", "frozen", "message.frozen"),
     ("message", "id", "draft", "message.draft"),
     ("inbound", "sid", "number", "inbound.number"),
     ("inbound", "sid", "body", "inbound.body"),

@@ -16,6 +16,7 @@ pub(super) fn migration(from: i64, for_postgres: bool) -> Option<(String, i64)> 
     match from {
         0 => Some((schema(for_postgres), VERSION)),
         2 => Some((spelled(include_str!("forward_3.sql"), for_postgres), 3)),
+        3 => Some((spelled(include_str!("forward_4.sql"), for_postgres), 4)),
         _ => None,
     }
 }
@@ -525,7 +526,7 @@ mod tests {
         on_both(|connect| {
             let db = &mut *connect();
             db.migrate().unwrap();
-            // What version 2 was: the same without the channel.
+            // What version 2 was: the same without the channel, and without what schedules need.
             let set = if db.is_shared() {
                 "UPDATE consentry_schema SET version = 2"
             } else {
@@ -533,7 +534,9 @@ mod tests {
             };
             let back = "DROP INDEX message_due; ALTER TABLE message DROP COLUMN channel; \
                         CREATE INDEX message_due ON message (project, priority, look_at, id) \
-                        WHERE state IN ('due', 'claimed');";
+                        WHERE state IN ('due', 'claimed'); DROP INDEX message_held; \
+                        ALTER TABLE message DROP COLUMN mailbox; ALTER TABLE message DROP COLUMN schedule; \
+                        ALTER TABLE message DROP COLUMN origin; ALTER TABLE message DROP COLUMN frozen;";
             db.script(&[back, set].concat()).unwrap();
             let insert = "INSERT INTO message (id, occasion, project, purpose, depth, due, priority, state, version, \
                           look_at, segments, attempts, tries, looks, since, changed, method) \

@@ -9,6 +9,7 @@ mod outcome;
 mod outgoing;
 mod person;
 mod redcap;
+mod schedule;
 
 use std::collections::BTreeSet;
 
@@ -105,13 +106,18 @@ impl<'a> Writing<'a> {
                 Ok(Committed::Done)
             }
             Step::ReadWhole { project } => {
-                self.db.execute(
-                    "INSERT INTO figure (name, value) VALUES (?1, ?2) \
-                     ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                    values![format!("read-whole/{project}"), self.now],
-                )?;
+                self.figure(&format!("read-whole/{project}"), self.now)?;
                 Ok(Committed::Done)
             }
+            Step::ReadLog { project, until } => {
+                self.figure(&format!("log/{project}"), *until)?;
+                Ok(Committed::Done)
+            }
+            Step::GoLive { project } => self.go_live(project),
+            Step::Brake { project, more_than } => self.brake(project, *more_than),
+            Step::CatchUp { catch_up, why } => self.catch_up(catch_up, &masked(why)),
+            Step::Mended { project, records } => self.mended(project, records),
+            Step::Reschedule { id, due, why } => self.reschedule(id, *due, &masked(why)),
             Step::Purged { project, count } => {
                 self.ledger("purged", project, &json!({ "count": count }), None)?;
                 Ok(Committed::Done)

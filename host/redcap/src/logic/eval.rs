@@ -75,6 +75,69 @@ pub fn evaluate<'a>(expression: &'a Expression, context: &Context<'a>) -> Value<
     if outcome.is_blank() { Value::Blank } else { outcome }
 }
 
+/// Whether a condition may come to hold by the passing of time alone, everything else being as it is. Where that
+/// cannot be told without waiting, it may.
+#[must_use]
+pub fn may_hold<'a>(expression: &'a Expression, context: &Context<'a>) -> bool {
+    // A value, or none where it changes with time.
+    let mut stack: Vec<Option<Value<'a>>> = Vec::with_capacity(8);
+    let mut at = 0;
+    while let Some(step) = expression.steps.get(at) {
+        at += 1;
+        let value = match step {
+            step if step.is_time() => None,
+            Step::Number(number) => Some(Value::Number(*number)),
+            Step::Text(text) => Some(Value::Text(Cow::Borrowed(text))),
+            Step::Truth(truth) => Some(Value::Truth(*truth)),
+            Step::Blank => Some(Value::Blank),
+            Step::Today | Step::Now => None,
+            Step::Reference(operand) => Some(referenced(operand, context)),
+            Step::Negative => {
+                let number = stack.pop().flatten();
+                number.map(|value| value.number().map_or(Value::Blank, |number| Value::Number(-number)))
+            }
+            Step::Not => stack.pop().flatten().map(|value| Value::Truth(!value.is_true())),
+            Step::Binary(operator) => {
+                let (right, left) = (stack.pop().flatten(), stack.pop().flatten());
+                match (operator, &left, &right) {
+                    (Operator::And, _, Some(right)) if !right.is_true() => Some(Value::Truth(false)),
+                    (Operator::Or, _, Some(right)) if right.is_true() => Some(Value::Truth(true)),
+                    (_, Some(left), Some(right)) => Some(binary(*operator, left, right)),
+                    _ => None,
+                }
+            }
+            Step::Decided(operator, to) => {
+                let truth = stack.pop().flatten().map(|value| value.is_true());
+                if truth == Some(*operator == Operator::Or) {
+                    at = *to;
+                }
+                truth.map(Value::Truth)
+            }
+            Step::Unless(to) => {
+                match stack.pop().flatten() {
+                    Some(value) if value.is_true() => {}
+                    Some(_) => at = *to,
+                    // Either branch may be taken when the time has come.
+                    None => return true,
+                }
+                continue;
+            }
+            Step::Skip(to) => {
+                at = *to;
+                continue;
+            }
+            Step::Call(Function::If, _) => stack.pop().flatten(),
+            Step::Call(function, count) => {
+                let arguments = stack.split_off(stack.len().saturating_sub(*count));
+                let known: Option<Vec<_>> = arguments.into_iter().collect();
+                known.map(|known| call(*function, &known, context))
+            }
+        };
+        stack.push(value);
+    }
+    stack.pop().flatten().is_none_or(|value| value.is_true())
+}
+
 /// The first smart variable of an expression that the caller did not tell, with what would have to be
 /// told. Its value is blank, which it may not be: whoever acts on an outcome asks this first.
 #[must_use]
@@ -476,6 +539,29 @@ mod tests {
         assert_eq!(check(&vec!["[age] = '1'"; 9_000].join(" or ")), "0");
         assert_eq!(check(&format!("{}1{}", "if(1 = 2, 0, ".repeat(5_000), ")".repeat(5_000))), "1");
         assert_eq!(check(&format!("{}1{}", "1 + (".repeat(9_000), ")".repeat(9_000))), "9001");
+    }
+
+    #[test]
+    fn what_time_alone_cannot_make_true_is_told_from_what_it_can() {
+        let (project, mut record, place) = (small_project(), Record::new("1"), Place::at("baseline_arm_1"));
+        record.set("age", &place, "40");
+        record.set("visit", &place, "2026-11-20 10:00");
+        let context = Context::new(&project, &record, &place, DateTime::constant(2026, 11, 23, 10, 0, 0, 0));
+        for (expression, expected) in [
+            ("datediff([visit], 'today', 'd') = 9", true),
+            ("[age] = 40 and datediff([visit], 'today', 'd') = 9", true),
+            ("[age] = 41 and datediff([visit], 'today', 'd') = 9", false),
+            ("datediff([visit], 'today', 'd') = 9 and [age] = 41", false),
+            ("[age] = 40 or datediff([visit], 'today', 'd') = 9", true),
+            ("[age] = 41 or datediff([visit], 'today', 'd') = 9", true),
+            ("[age] = 41", false),
+            ("not (datediff([visit], today, 'd') > 9)", true),
+            ("if([age] = 41, datediff([visit], now, 'h') > 9, 0)", false),
+            ("if([age] = 40, datediff([visit], now, 'h') > 9, 0)", true),
+            ("if(datediff([visit], now, 'h') > 9, 0, 0)", true),
+        ] {
+            assert_eq!(may_hold(&parse(expression).unwrap(), &context), expected, "{expression}");
+        }
     }
 
     #[test]

@@ -32,6 +32,27 @@ pub enum Step {
     Skip(usize),
 }
 
+impl Step {
+    /// Whether its value changes by the passing of time alone.
+    pub(super) fn is_time(&self) -> bool {
+        match self {
+            Step::Now => true,
+            Step::Reference(operand) => operand.reference.name == "survey-duration",
+            Step::Text(text) => text.trim().eq_ignore_ascii_case("now") || self.is_today(),
+            _ => self.is_today(),
+        }
+    }
+
+    /// Whether it is the date of today.
+    pub(super) fn is_today(&self) -> bool {
+        match self {
+            Step::Today => true,
+            Step::Text(text) => text.trim().eq_ignore_ascii_case("today"),
+            _ => false,
+        }
+    }
+}
+
 /// A reference, and the column of a record in which its value stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operand {

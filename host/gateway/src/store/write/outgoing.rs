@@ -10,6 +10,7 @@ use super::super::{Committed, Decided, Scope, Step, StoreError};
 use super::{DAY, RESTORED, WAS_RESTORED, Writing, address};
 use crate::floor;
 use crate::outbox::{Message, NewMessage, Reason, State, is_reply};
+use crate::schedule::Mailbox;
 use crate::vocabulary::{Word, channel};
 /// A submission that has not ended after this many seconds was cut off.
 const SUBMISSION: u32 = 120;
@@ -34,12 +35,15 @@ impl Writing<'_> {
         for new in messages {
             let id = self.id()?;
             let number = new.number.as_ref().map(PhoneNumber::expose);
+            let mailbox = new.mailbox.as_ref().map(Mailbox::expose);
+            let frozen = new.frozen.as_ref();
+            let frozen = frozen.map(|it| self.vault.seal("message.frozen", json_of(it).as_bytes()));
             let inserted = self.db.execute(
                 "INSERT INTO message (id, occasion, project, purpose, record, survey, wording, number, cause, \
                  depth, due, not_after, priority, state, version, look_at, recipient, segments, attempts, tries, \
-                 looks, since, changed) \
+                 looks, since, changed, mailbox, schedule, origin, frozen) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 'planned', 1, ?11, ?14, 0, '[]', \
-                 0, 0, ?15, ?15) ON CONFLICT (occasion) DO NOTHING",
+                 0, 0, ?15, ?15, ?16, ?17, ?18, ?19) ON CONFLICT (occasion) DO NOTHING",
                 values![
                     id.as_str(),
                     new.occasion.as_str(),
@@ -54,17 +58,25 @@ impl Writing<'_> {
                     new.due,
                     new.not_after,
                     u32::from(!is_reply(new.purpose)),
-                    number.map(|number| self.vault.lookup(number)),
+                    number.or(mailbox).map(|address| self.vault.lookup(address)),
                     self.now,
+                    mailbox.map(|it| self.vault.seal("message.mailbox", it.as_bytes())).transpose()?,
+                    new.origin.as_ref().map(|origin| origin.schedule.as_str()),
+                    new.origin.as_ref().map(json_of),
+                    frozen.transpose()?,
                 ],
             )?;
             if inserted == 1 {
                 let public = json!({
                     "occasion": new.occasion, "project": new.project, "purpose": new.purpose.word(),
-                    "record": new.record, "due": new.due, "cause": new.cause,
+                    "record": new.record, "due": new.due, "cause": new.cause, "origin": new.origin,
                 });
                 self.ledger("occasion", &id, &public, None)?;
-                if restored.is_some()
+                if let Some(why) = &new.held
+                    && let Some(message) = self.message(&id)?
+                {
+                    self.advance(&message, State::Held, new.due, Some(why))?;
+                } else if restored.is_some()
                     && let Some(message) = self.message(&id)?
                 {
                     let why = Reason::new("restored", WAS_RESTORED);
