@@ -6,11 +6,14 @@
 //!
 //! Every time that goes in or out is the server's local time, without a zone.
 
+mod wire;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use http::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
@@ -18,6 +21,8 @@ use serde_json::{Map, Value};
 use crate::dictionary;
 use crate::project::{CLASSIC_EVENT, Choice, Event, Field, FormEvent, Instrument, Repeating, parse_choices};
 use crate::record::text;
+pub use wire::{Cause, Wire};
+use wire::{Lost, Transport};
 
 /// How to reach one project.
 #[derive(Debug, Clone)]
@@ -50,7 +55,7 @@ type Turn = tokio::sync::Mutex<()>;
 
 /// A project's API.
 pub struct Client {
-    http: reqwest::Client,
+    transport: Transport,
     url: Url,
     token: SecretString,
     backoff: Option<Backoff>,
@@ -78,7 +83,7 @@ pub enum ApiError {
         /// Whether the request may have been carried out all the same. Only ever true for imports.
         may_have_happened: bool,
         #[source]
-        source: reqwest::Error,
+        source: Cause,
     },
     /// A POST does not survive a redirect, so none is followed.
     #[error("the API address redirects to {}", location.as_deref().map_or("elsewhere".to_owned(), |to| format!("`{to}`")))]
@@ -278,9 +283,24 @@ pub enum Response {
 type Form = Vec<(String, String)>;
 
 impl Client {
-    /// Sets up a client; nothing is asked yet. Plain `http` is for this machine only, because the
-    /// token travels in the request.
+    /// Sets up a client that goes over the network; nothing is asked yet. Plain `http` is for this machine
+    /// only, because the token travels in the request.
     pub fn new(config: ClientConfig) -> Result<Self, ApiError> {
+        let http = reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(10).min(config.timeout))
+            .timeout(config.timeout)
+            .build()
+            .map_err(ApiError::Setup)?;
+        Self::by(config, Transport::Network(http))
+    }
+
+    /// Sets up a client whose requests a service in this process answers. It waits for as long as that takes.
+    pub fn over(config: ClientConfig, wire: Wire) -> Result<Self, ApiError> {
+        Self::by(config, Transport::InProcess(wire))
+    }
+
+    fn by(config: ClientConfig, transport: Transport) -> Result<Self, ApiError> {
         let refuse = |reason| ApiError::Address { url: config.url.clone(), reason };
         let url = Url::parse(&config.url).map_err(|_| refuse("is not a URL"))?;
         match url.scheme() {
@@ -295,13 +315,7 @@ impl Client {
                 reason: "carries a login or a query, which an API address has not",
             });
         }
-        let http = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(10).min(config.timeout))
-            .timeout(config.timeout)
-            .build()
-            .map_err(ApiError::Setup)?;
-        Ok(Self { http, url, token: config.token, backoff: None, turn: Turn::new(()) })
+        Ok(Self { transport, url, token: config.token, backoff: None, turn: Turn::new(()) })
     }
 
     /// Waits as told between tries; without it the next try follows at once.
@@ -610,20 +624,28 @@ impl Client {
             ("returnFormat", "json"),
         ];
         whole.extend(form.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-        let lost = |source: reqwest::Error| ApiError::Transport {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(whole).finish();
+        let request = http::Request::post(self.url.as_str())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(body.into())
+            .map_err(|source| ApiError::Transport {
+                content,
+                may_have_happened: false,
+                source: source.into(),
+            })?;
+        let lost = |Lost { may_have_arrived, source }| ApiError::Transport {
             content,
-            // Without a connection nothing was sent; after it, anything may have happened.
-            may_have_happened: changes && !source.is_connect() && !source.is_builder(),
+            may_have_happened: changes && may_have_arrived,
             source,
         };
-        let response = self.http.post(self.url.clone()).form(&whole).send().await.map_err(lost)?;
+        let response = self.transport.carry(request).await.map_err(lost)?;
         let status = response.status();
         if status.is_redirection() {
-            let location = response.headers().get(reqwest::header::LOCATION);
+            let location = response.headers().get(LOCATION);
             let location = location.and_then(|to| to.to_str().ok()).map(str::to_owned);
             return Err(ApiError::Redirected { location });
         }
-        let body = response.text().await.map_err(lost)?;
+        let body = String::from_utf8_lossy(response.body());
         judge(content, status, &body)
     }
 }

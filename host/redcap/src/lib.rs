@@ -34,7 +34,7 @@ pub mod smart;
 mod spelling;
 pub mod validate;
 
-pub use client::{ApiError, Client, ClientConfig};
+pub use client::{ApiError, Client, ClientConfig, Wire};
 pub use problem::Problem;
 pub use project::Project;
 pub use record::{Place, Record};

@@ -24,10 +24,11 @@ use twilio::{Keyword, LineType, MessageStatus, NotAPhone, PhoneNumber, Secret, d
 pub(crate) use api::router;
 use call::Call;
 pub use call::CallOutcome;
+pub(crate) use call::carry as carry_call;
 pub(crate) use inbound::{Heard, deliver, hear};
 use message::Message;
+pub(crate) use progress::carry as carry_message;
 use shelf::Shelf;
-pub(crate) use webhook::client;
 
 use crate::handset::{Direction, Phones, Shown};
 use crate::world::World;

@@ -8,14 +8,18 @@
 //! - `/redcap/api/` and `/redcap/surveys/`: a REDCap with one project, read from project XML.
 //! - `/handset`: the participants' phones.
 //!
-//! It listens on loopback only, keeps everything in memory, and forgets it when dropped. The instant is
-//! given to it; it never reads a clock. [`Faults`] makes it fail the way the real services fail.
+//! [`Sandbox::start`] listens on loopback. [`Sandbox::in_process`] has no socket: clients are given its
+//! [`Sandbox::wire`], and what it would post by itself waits for [`Sandbox::deliver`].
+//!
+//! Either keeps everything in memory, and forgets it when dropped. The instant is given to it; it never
+//! reads a clock. [`Faults`] makes it fail the way the real services fail.
 
 mod account;
 mod connection;
 mod faults;
 mod form;
 mod handset;
+mod mail;
 mod sandbox;
 mod study;
 mod world;

@@ -11,12 +11,13 @@ use jiff::tz::TimeZone;
 use redcap::odm::{XmlError, read_project};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use twilio::{NotAPhone, PhoneNumber};
+use twilio::{NotAPhone, PhoneNumber, Wire};
 
 use crate::account::{self, Account, Twilio, TwilioAccount};
-use crate::connection::{Line, Lines};
+use crate::connection::{Line, Lines, call};
 use crate::faults::Faults;
 use crate::handset::{self, Handset};
+use crate::mail::Mail;
 use crate::study::{self, Redcap, Study};
 use crate::world::{Now, World};
 
@@ -82,16 +83,27 @@ pub enum StartError {
     Http(#[source] reqwest::Error),
 }
 
+/// Where a sandbox in process is, as far as addresses go. Nobody can be reached there.
+const NOWHERE: &str = "https://sandbox.example";
+
 /// A running sandbox. It stops taking connections when dropped.
 pub struct Sandbox {
     world: Arc<World>,
-    /// Dropping it ends the server.
-    _stop: oneshot::Sender<()>,
+    router: Router,
+    /// Dropping it ends the server, if there is one.
+    _stop: Option<oneshot::Sender<()>>,
 }
 
 impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sandbox").field("base_url", &self.world.base_url).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        // Whoever gets the mail mostly holds a wire to the sandbox, and neither would ever go.
+        self.world.mail.set_receiver(None);
     }
 }
 
@@ -108,34 +120,45 @@ impl Sandbox {
         if !config.listen.ip().is_loopback() {
             return Err(StartError::NotLoopback(config.listen));
         }
-        let (project, _) = read_project(config.project_xml.as_bytes()).map_err(StartError::Project)?;
-        let number = PhoneNumber::from_e164(&config.twilio.number).map_err(StartError::Number)?;
-        let http = account::client().map_err(StartError::Http)?;
         let cannot_listen = |source| StartError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(cannot_listen)?;
         let base_url = format!("http://{}", listener.local_addr().map_err(cannot_listen)?);
-
-        let now = (config.now)();
-        let local_now = config.zone.to_datetime(now);
-        let account = Account::new(config.twilio, number, now);
-        let mut study = Study::new(project, config.api_token, local_now);
-        study.phone_field = config.phone_field;
-        let world = Arc::new(World::new(account, study, config.now, config.zone, http, base_url));
-        let sandbox_router = account::router(&world)
-            .merge(study::router(&world))
-            .merge(handset::router())
-            .with_state(Arc::clone(&world));
-        let router = sandbox_router.merge(extra).layer(DefaultBodyLimit::max(MAX_BODY));
+        let mail = Mail::network().map_err(StartError::Http)?;
+        let mut sandbox = Self::make(config, base_url, mail, extra)?;
 
         let (stop, stopped) = oneshot::channel::<()>();
-        let service = router.into_make_service_with_connect_info::<Line>();
+        let service = sandbox.router.clone().into_make_service_with_connect_info::<Line>();
         let server = axum::serve(Lines(listener), service).with_graceful_shutdown(async {
             // Nothing is ever sent; the sender goes with the sandbox.
             let _ = stopped.await;
         });
         tokio::spawn(async move { server.await });
+        sandbox._stop = Some(stop);
+        Ok(sandbox)
+    }
 
-        let sandbox = Self { world, _stop: stop };
+    /// A sandbox without a socket and without tasks of its own: it answers what comes over [`Self::wire`], and
+    /// what it would post by itself waits for [`Self::deliver`]. So the same calls always lead to the same. It
+    /// listens nowhere, whatever the configuration says.
+    pub fn in_process(config: SandboxConfig) -> Result<Self, StartError> {
+        Self::make(config, NOWHERE.to_owned(), Mail::in_process(), Router::new())
+    }
+
+    fn make(config: SandboxConfig, base_url: String, mail: Mail, extra: Router) -> Result<Self, StartError> {
+        let (project, _) = read_project(config.project_xml.as_bytes()).map_err(StartError::Project)?;
+        let number = PhoneNumber::from_e164(&config.twilio.number).map_err(StartError::Number)?;
+        let now = (config.now)();
+        let local_now = config.zone.to_datetime(now);
+        let account = Account::new(config.twilio, number, now);
+        let mut study = Study::new(project, config.api_token, local_now);
+        study.phone_field = config.phone_field;
+        let world = Arc::new(World::new(account, study, config.now, config.zone, mail, base_url));
+        let router = account::router(&world)
+            .merge(study::router(&world))
+            .merge(handset::router())
+            .with_state(Arc::clone(&world));
+        let router = router.merge(extra).layer(DefaultBodyLimit::max(MAX_BODY));
+        let sandbox = Self { world, router, _stop: None };
         if let Some(url) = config.sms_url {
             sandbox.set_sms_webhook(&url);
         }
@@ -145,7 +168,29 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// As in `http://127.0.0.1:41234`, without a slash at the end.
+    /// Answers requests to REDCap, to Twilio and to the survey pages by calling their handlers, whatever host
+    /// the request names: for `redcap::Client::over` and `twilio::Client::over`. A connection that a fault
+    /// breaks off is an error here too.
+    pub fn wire(&self) -> Wire {
+        let router = self.router.clone();
+        Arc::new(move |request| Box::pin(call(router.clone(), request)))
+    }
+
+    /// Gives whatever a sandbox in process posts by itself to these routes, whatever host its address names.
+    /// Until then it gets nowhere. A sandbox that listens posts to the addresses it was given.
+    pub fn deliver_to(&self, router: Router) {
+        self.world.mail.set_receiver(Some(router));
+    }
+
+    /// Lets everything happen that waits to happen in process, in its order, and what comes of it: messages and
+    /// calls go their way, and their callbacks and the Data Entry Trigger are posted. Gives how often something
+    /// was posted. A sandbox that listens does all this by itself, and nothing waits.
+    pub async fn deliver(&self) -> usize {
+        self.world.deliver().await
+    }
+
+    /// As in `http://127.0.0.1:41234`, without a slash at the end. A sandbox in process has an address too, where
+    /// nothing is.
     pub fn base_url(&self) -> String {
         self.world.base_url.clone()
     }
@@ -187,7 +232,7 @@ impl Sandbox {
     }
 
     pub fn redcap(&self) -> Redcap {
-        Redcap { world: Arc::clone(&self.world) }
+        Redcap { world: Arc::clone(&self.world), pages: self.wire() }
     }
 
     pub fn twilio(&self) -> Twilio {

@@ -20,14 +20,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::StatusCode;
+use axum::http::{Request as HttpRequest, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use jiff::civil::DateTime;
 use redcap::calculate::Calculations;
 use redcap::project::Project;
 use redcap::record::{Place, Record, SurveyTimestamp};
-use twilio::PhoneNumber;
+use twilio::{PhoneNumber, Wire};
 
 use crate::connection::Line;
 use crate::faults::RedcapFault;
@@ -37,13 +37,15 @@ pub use desk::NotImported;
 use links::{Links, Target};
 use log::{Deed, Log};
 use records::Records;
-use trigger::Saved;
+pub(crate) use trigger::{Saved, tell};
 
 /// REDCap from within: the study team at their desks, and a participant in a hurry. Clones speak to the
 /// same project.
 #[derive(Clone)]
 pub struct Redcap {
     pub(crate) world: Arc<World>,
+    /// Answers whoever opens a survey's page.
+    pub(crate) pages: Wire,
 }
 
 impl fmt::Debug for Redcap {
@@ -99,7 +101,7 @@ impl Redcap {
         }
     }
 
-    /// A participant opens the link and submits the page with these answers, over HTTP. Checkboxes are given
+    /// A participant opens the link and submits the page with these answers. Checkboxes are given
     /// by column (`symptoms___1`, `1`). Values outside a soft range are insisted on.
     pub async fn complete_survey(&self, link: &str, answers: &[(&str, &str)]) -> SurveyOutcome {
         let mut pairs: Vec<(String, String)> = Vec::new();
@@ -107,9 +109,11 @@ impl Redcap {
             pairs.push(((*name).to_owned(), (*value).to_owned()));
             pairs.push((answers::seen(name), (*value).to_owned()));
         }
-        let request = self.world.http.post(link).body(encode(&pairs));
-        let Ok(response) = request.send().await else { return SurveyOutcome::Failed };
-        let Ok(html) = response.text().await else { return SurveyOutcome::Failed };
+        let Ok(request) = HttpRequest::post(link).body(encode(&pairs).into()) else {
+            return SurveyOutcome::NotFound;
+        };
+        let Ok(response) = (self.pages)(request).await else { return SurveyOutcome::Failed };
+        let html = String::from_utf8_lossy(response.body());
         let attribute = |name: &str| {
             let (_, rest) = html.split_once(&format!(" {name}=\""))?;
             rest.split_once('"').map(|(value, _)| value)

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::account::Account;
 use crate::faults::Plan;
+use crate::mail::Mail;
 use crate::study::Study;
 
 /// Tells the instant. The sandbox asks for it whenever something happens, and never waits for it to pass.
@@ -24,8 +25,7 @@ pub(crate) struct World {
     pub(crate) released: watch::Sender<u64>,
     /// Counts changes, so that a page or a test can wait for the next one.
     changes: watch::Sender<u64>,
-    /// Posts webhooks and triggers.
-    pub(crate) http: reqwest::Client,
+    pub(crate) mail: Mail,
     pub(crate) base_url: String,
 }
 
@@ -35,7 +35,7 @@ impl World {
         study: Study,
         now: Now,
         zone: TimeZone,
-        http: reqwest::Client,
+        mail: Mail,
         base_url: String,
     ) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl World {
             zone,
             released: watch::Sender::new(0),
             changes: watch::Sender::new(0),
-            http,
+            mail,
             base_url,
         }
     }
@@ -86,6 +86,6 @@ impl World {
 }
 
 /// A panic elsewhere, as in a failed assertion of a test, must not hide what the sandbox holds.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

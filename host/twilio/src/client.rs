@@ -8,11 +8,17 @@
 
 mod call;
 mod price;
+mod wire;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::{Method, StatusCode, Url};
@@ -24,6 +30,8 @@ use crate::{Class, Explained, MessageBody, MessageStatus, PhoneNumber, Secret, e
 
 pub use call::{Call, CreateCall, ListCalls, Recording};
 pub use price::Price;
+pub use wire::{Answering, Cause, Wire};
+use wire::{Broken, Reach, Transport};
 
 pub const DEFAULT_API_BASE: &str = "https://api.twilio.com";
 pub const DEFAULT_LOOKUPS_BASE: &str = "https://lookups.twilio.com";
@@ -38,7 +46,7 @@ const EXCERPT_CHARACTERS: usize = 200;
 /// One account at Twilio. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    transport: Transport,
     api_base: String,
     lookups_base: String,
     pricing_base: String,
@@ -103,13 +111,13 @@ pub enum CreateError {
     /// No byte of the request left: the name did not resolve, or the connection or its TLS failed. Safe to
     /// try again.
     #[error("nothing was sent: no connection to twilio")]
-    NotSent { source: reqwest::Error },
+    NotSent { source: Cause },
     /// Twilio answered with a 4xx, so there is no message and no call.
     #[error("twilio refused to send it")]
     Refused(#[source] ApiError),
     /// The message or the call may be on its way.
     #[error("it may or may not have been sent: {why}")]
-    Unknown { why: UnknownOutcome, source: Option<reqwest::Error> },
+    Unknown { why: UnknownOutcome, source: Option<Cause> },
 }
 
 /// What left the outcome open.
@@ -140,7 +148,7 @@ impl fmt::Display for UnknownOutcome {
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     #[error("no complete answer from twilio")]
-    Transport { source: reqwest::Error },
+    Transport { source: Cause },
     /// Any status other than success.
     #[error("twilio did not do it")]
     Api(#[source] ApiError),
@@ -363,13 +371,10 @@ pub enum LineType {
 }
 
 impl Client {
+    /// A client that goes over the network.
     pub fn new(config: ClientConfig) -> Result<Self, SetupError> {
         let (api_base, api_is_local) = checked_base(&config.api_base)?;
         let (lookups_base, lookups_is_local) = checked_base(&config.lookups_base)?;
-        let (pricing_base, _) = checked_base(&config.pricing_base)?;
-        if !is_sid(&config.account_sid) {
-            return Err(SetupError::NotASid { sid: config.account_sid });
-        }
         let mut http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TOTAL_TIMEOUT)
@@ -384,8 +389,23 @@ impl Client {
             http = http.no_proxy();
         }
         let http = http.build().map_err(|source| SetupError::Http { source })?;
+        Self::by(ClientConfig { api_base, lookups_base, ..config }, Transport::Network(http))
+    }
+
+    /// A client whose requests a service in this process answers.
+    pub fn over(config: ClientConfig, wire: Wire) -> Result<Self, SetupError> {
+        Self::by(config, Transport::InProcess(wire))
+    }
+
+    fn by(config: ClientConfig, transport: Transport) -> Result<Self, SetupError> {
+        let (api_base, _) = checked_base(&config.api_base)?;
+        let (lookups_base, _) = checked_base(&config.lookups_base)?;
+        let (pricing_base, _) = checked_base(&config.pricing_base)?;
         let ClientConfig { account_sid, user, secret, .. } = config;
-        Ok(Self { http, api_base, lookups_base, pricing_base, account_sid, user, secret })
+        if !is_sid(&account_sid) {
+            return Err(SetupError::NotASid { sid: account_sid });
+        }
+        Ok(Self { transport, api_base, lookups_base, pricing_base, account_sid, user, secret })
     }
 
     /// Asks Twilio to send one message, once.
@@ -539,11 +559,11 @@ impl Client {
         read: fn(&Answer) -> Result<T, RequestError>,
     ) -> Result<T, CreateError> {
         let answer = self.exchange(Method::POST, &self.account_url(path), form).await.map_err(
-            |Broken { answered, source }| match answered {
-                None if source.is_connect() => CreateError::NotSent { source },
+            |Broken { answered, reach, source }| match (answered, reach) {
                 // A refusal stands whether or not its text arrived.
-                Some(head) if head.is_refusal() => CreateError::Refused(head.into_error(b"")),
-                _ if source.is_timeout() => {
+                (Some(head), _) if head.is_refusal() => CreateError::Refused(head.into_error(b"")),
+                (None, Reach::Nowhere) => CreateError::NotSent { source },
+                (_, Reach::Timeout) => {
                     CreateError::Unknown { why: UnknownOutcome::Timeout, source: Some(source) }
                 }
                 _ => CreateError::Unknown { why: UnknownOutcome::ConnectionLost, source: Some(source) },
@@ -621,26 +641,20 @@ impl Client {
 
     /// One request and its whole answer. An array is a key that repeats in `form`.
     async fn exchange(&self, method: Method, url: &str, form: &[(&str, &str)]) -> Result<Answer, Broken> {
-        let mut request =
-            self.http.request(method.clone(), url).basic_auth(&self.user, Some(self.secret.expose_secret()));
+        let credentials = format!("{}:{}", self.user, self.secret.expose_secret());
+        let credentials = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(credentials)));
+        let mut credentials = credentials.map_err(|error| Broken::unmade(error.into()))?;
+        credentials.set_sensitive(true);
+        let mut request = http::Request::builder().uri(url).header(AUTHORIZATION, credentials);
+        let mut body = Bytes::new();
         if method == Method::POST {
-            request = request.form(form);
+            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+            body = encoded(form).into();
         }
-        // A list's URL holds phone numbers, so errors go without it.
-        let response =
-            request.send().await.map_err(|error| Broken { answered: None, source: error.without_url() })?;
-        let head = Head::of(&response);
-        match response.bytes().await {
-            Ok(body) => Ok(Answer { head, body: body.to_vec() }),
-            Err(error) => Err(Broken { answered: Some(head), source: error.without_url() }),
-        }
+        let request = request.method(method).body(body).map_err(Broken::unmade)?;
+        let (head, body) = self.transport.carry(request).await?;
+        Ok(Answer { head, body })
     }
-}
-
-/// An exchange that did not come to its end; `answered` says how far it got.
-struct Broken {
-    answered: Option<Head>,
-    source: reqwest::Error,
 }
 
 struct Head {
@@ -651,14 +665,14 @@ struct Head {
 
 struct Answer {
     head: Head,
-    body: Vec<u8>,
+    body: Bytes,
 }
 
 impl Head {
-    fn of(response: &reqwest::Response) -> Self {
-        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+    fn of(status: StatusCode, headers: &HeaderMap) -> Self {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         Self {
-            status: response.status(),
+            status,
             request_id: header("twilio-request-id").map(str::to_owned),
             retry_after: header("retry-after").and_then(|value| value.trim().parse().ok()),
         }
@@ -1165,7 +1179,7 @@ mod tests {
         else {
             panic!("not unknown");
         };
-        assert!(source.url().is_none());
+        assert!(source.downcast_ref::<reqwest::Error>().unwrap().url().is_none());
     }
 
     #[tokio::test]

@@ -28,10 +28,10 @@ mod webhook;
 pub use body::MessageBody;
 pub use call_status::CallStatus;
 pub use client::{
-    Account, AccountStatus, AccountType, ApiError, Balance, Call, Capabilities, Client, ClientConfig,
-    CreateCall, CreateError, CreateMessage, DEFAULT_API_BASE, DEFAULT_LOOKUPS_BASE, DEFAULT_PRICING_BASE,
-    Deleted, Direction, IncomingNumber, LineType, ListCalls, ListMessages, Listed, Message, Price, Recording,
-    RequestError, Sender, SetupError, UnknownOutcome,
+    Account, AccountStatus, AccountType, Answering, ApiError, Balance, Call, Capabilities, Cause, Client,
+    ClientConfig, CreateCall, CreateError, CreateMessage, DEFAULT_API_BASE, DEFAULT_LOOKUPS_BASE,
+    DEFAULT_PRICING_BASE, Deleted, Direction, IncomingNumber, LineType, ListCalls, ListMessages, Listed,
+    Message, Price, Recording, RequestError, Sender, SetupError, UnknownOutcome, Wire,
 };
 pub use errors::{
     Class, Explained, all as all_errors, class, explain, is_account, is_credential, is_hard, is_opt_out,

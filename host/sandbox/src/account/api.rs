@@ -18,9 +18,10 @@ use twilio::{ExposeSecret, LineType, MessageStatus, PhoneNumber};
 use super::fate::{Fate, see_deletion};
 use super::message::{API_VERSION, Message, date};
 use super::refusal::Refusal;
-use super::{Account, Number, call, list, price, progress};
+use super::{Account, Number, call, list, price};
 use crate::connection::Line;
 use crate::form::Form;
+use crate::mail::Errand;
 use crate::world::World;
 
 pub(crate) fn router(world: &Arc<World>) -> Router<Arc<World>> {
@@ -150,7 +151,7 @@ async fn create_message(
         (sid, shown)
     };
     world.changed();
-    tokio::spawn(progress::carry(Arc::clone(&world), sid));
+    world.undertake(Errand::Message(sid));
     fate.after(&line).await?;
     Ok((StatusCode::CREATED, Json(shown)).into_response())
 }

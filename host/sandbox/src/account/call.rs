@@ -22,6 +22,7 @@ use super::webhook::Webhook;
 use super::{Account, list, price, twiml};
 use crate::connection::Line;
 use crate::form::Form;
+use crate::mail::Errand;
 use crate::world::World;
 
 /// How a call ends.
@@ -170,7 +171,7 @@ async fn create_call(
         (sid, shown)
     };
     world.changed();
-    tokio::spawn(carry(Arc::clone(&world), sid));
+    world.undertake(Errand::Call(sid));
     fate.after(&line).await?;
     Ok((StatusCode::CREATED, Json(shown)).into_response())
 }
@@ -230,7 +231,7 @@ impl Account {
 }
 
 /// Carries a call to its end.
-async fn carry(world: Arc<World>, sid: String) {
+pub(crate) async fn carry(world: Arc<World>, sid: String) {
     let (steps, tells) = {
         let account = world.account();
         let Some(call) = account.calls.get(&sid) else { return };

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use twilio::{Keyword, MessageStatus, SmartEncoding, default_keyword};
 
 use super::message::{API_VERSION, Message};
-use super::webhook::{Answer, Webhook};
-use super::{Account, OptOutHandling, progress, twiml};
+use super::webhook::Webhook;
+use super::{Account, OptOutHandling, twiml};
 use crate::handset::{Delivery, Direction, Shown};
+use crate::mail::{Answer, Errand};
 use crate::world::World;
 
 /// Twilio sends at most this many replies to one message (14109).
@@ -183,7 +184,7 @@ fn send_reply(world: &Arc<World>, from: &str, phone: &str, body: &str) {
         sid
     };
     world.changed();
-    tokio::spawn(progress::carry(Arc::clone(world), sid));
+    world.undertake(Errand::Message(sid));
 }
 
 /// The texts an answer asks to send. Plain text is a reply too, which is why an error must never be

@@ -44,7 +44,7 @@ impl Teller {
 }
 
 /// Carries a message to its end. The initial status is never told.
-pub(super) async fn carry(world: Arc<World>, sid: String) {
+pub(crate) async fn carry(world: Arc<World>, sid: String) {
     let (to, tells) = {
         let account = world.account();
         let Some(message) = account.messages.get(&sid) else { return };

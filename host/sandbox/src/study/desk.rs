@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 
 use super::links::Target;
 use super::log::Deed;
-use super::{Redcap, import, trigger};
+use super::{Redcap, import};
 use crate::form::Form;
+use crate::mail::Errand;
 
 /// Who saves forms.
 const COORDINATOR: &str = "coordinator";
@@ -30,7 +31,8 @@ impl fmt::Debug for NotImported {
 
 impl Redcap {
     /// The study team saves a form, which makes the record if there is none, and REDCap tells its Data Entry
-    /// Trigger. An empty value erases. Comes back when the trigger has answered.
+    /// Trigger. An empty value erases. Comes back when the trigger has
+    /// answered or, in process, when it waits to be told.
     pub async fn save_form(
         &self,
         record: &str,
@@ -64,7 +66,7 @@ impl Redcap {
             study.saved(&target, COORDINATOR)
         };
         self.world.changed();
-        trigger::tell(&self.world, saved).await;
+        self.world.undertake_now(Errand::Trigger(saved)).await;
     }
 
     /// Another system imports rows through the API: all of them or, if one value is wrong, none. Gives how many

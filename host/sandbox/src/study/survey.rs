@@ -13,12 +13,13 @@ use redcap::calculate::is_begun;
 use redcap::project::Survey;
 use redcap::record::{Place, SurveyTimestamp, columns};
 
+use super::Study;
 use super::answers::{Answers, is_answerable};
 use super::links::Target;
 use super::log::Deed;
 use super::page::{self, Paper};
-use super::{Study, trigger};
 use crate::form::Form;
+use crate::mail::Errand;
 use crate::world::World;
 
 const RESPONDENT: &str = "[survey respondent]";
@@ -124,7 +125,7 @@ async fn submit(
         (html, study.saved(&target, RESPONDENT))
     };
     world.changed();
-    trigger::tell(&world, saved).await;
+    world.undertake_now(Errand::Trigger(saved)).await;
     answer(StatusCode::OK, html)
 }
 

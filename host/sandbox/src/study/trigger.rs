@@ -5,7 +5,7 @@ use crate::form::encode;
 use crate::world::World;
 
 /// A form that was just saved.
-pub(super) struct Saved {
+pub(crate) struct Saved {
     pub(super) url: Option<String>,
     pub(super) user: String,
     pub(super) status: String,
@@ -16,7 +16,7 @@ pub(super) struct Saved {
 }
 
 /// Tells the trigger, if there is one. Nothing comes of a failure, here as in REDCap.
-pub(super) async fn tell(world: &World, saved: Saved) {
+pub(crate) async fn tell(world: &World, saved: &Saved) {
     let Some(url) = &saved.url else { return };
     let Target { record, instrument, event, instance } = &saved.target;
     let mut form = vec![
@@ -37,6 +37,6 @@ pub(super) async fn tell(world: &World, saved: Saved) {
     form.push((format!("{instrument}_complete"), saved.status.clone()));
     form.push(("redcap_url".to_owned(), format!("{}/redcap/", world.base_url)));
     form.push(("project_url".to_owned(), format!("{}/redcap/index.php?pid=1", world.base_url)));
-    let request = world.http.post(url).header("content-type", "application/x-www-form-urlencoded");
-    let _ = request.body(encode(&form)).send().await;
+    let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+    drop(world.post(url, &headers, encode(&form)).await);
 }

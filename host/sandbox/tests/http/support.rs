@@ -39,22 +39,28 @@ pub(crate) async fn start() -> Sandbox {
     Sandbox::start(config().0).await.unwrap()
 }
 
-pub(crate) fn twilio_client(sandbox: &Sandbox) -> twilio::Client {
+pub(crate) fn twilio_config(sandbox: &Sandbox) -> twilio::ClientConfig {
     let account = TwilioAccount::default();
-    twilio::Client::new(twilio::ClientConfig {
+    twilio::ClientConfig {
         api_base: sandbox.twilio_url(),
         lookups_base: sandbox.twilio_url(),
         pricing_base: sandbox.twilio_url(),
         user: account.account_sid.clone(),
         account_sid: account.account_sid,
         secret: account.auth_token,
-    })
-    .unwrap()
+    }
+}
+
+pub(crate) fn twilio_client(sandbox: &Sandbox) -> twilio::Client {
+    twilio::Client::new(twilio_config(sandbox)).unwrap()
+}
+
+pub(crate) fn redcap_config(sandbox: &Sandbox) -> redcap::ClientConfig {
+    redcap::ClientConfig::new(&sandbox.redcap_url(), redcap::Token::from(config().0.api_token))
 }
 
 pub(crate) fn redcap_client(sandbox: &Sandbox) -> redcap::Client {
-    let token = config().0.api_token;
-    redcap::Client::new(redcap::ClientConfig::new(&sandbox.redcap_url(), redcap::Token::from(token))).unwrap()
+    redcap::Client::new(redcap_config(sandbox)).unwrap()
 }
 
 /// One request that came in.
