@@ -2,13 +2,15 @@
 //! all, its ledger rows with it.
 //!
 //! Two databases keep it: SQLite, one file and one writer, and PostgreSQL, for several daemons that share the
-//! work. The statements are the same (`sql.rs` says in which dialect), the drivers are not.
+//! work. The statements are the same (`sql.rs` says in which dialect), the drivers are not. A simulation keeps
+//! SQLite in memory.
 //!
 //! The writer is a thread of its own. Steps that wait when it begins a transaction are committed together, so
 //! that a burst costs one flush of the disk. If one of them fails they are run again one by one, and it takes
 //! no other with it.
 
 mod copy;
+mod memory;
 mod postgres;
 mod read;
 mod sealing;
@@ -62,6 +64,8 @@ pub enum Database {
     Sqlite(PathBuf),
     /// A PostgreSQL database, by its URL, which holds a password.
     Postgres(SecretString),
+    /// SQLite in memory, for simulations: each opening makes a new one, which goes with its last clone.
+    Memory,
 }
 
 /// Why the store did not do something.
@@ -174,7 +178,12 @@ impl Store {
     }
 
     fn start(database: &Database, keys: &Keys, clock: Clock) -> Result<Store, StoreError> {
-        let mut writer = connect(database, sqlite::Role::Writer)?;
+        let memory = matches!(database, Database::Memory).then(memory::Memory::new).transpose()?;
+        let connect = |role| match &memory {
+            Some(memory) => Ok(Box::new(memory.another()) as Box<dyn Sql>),
+            None => connect(database, role),
+        };
+        let mut writer = connect(sqlite::Role::Writer)?;
         writer.migrate()?;
         let shared = writer.is_shared();
         let vault = Arc::new(sealing::vault(&mut *writer, keys)?);
@@ -186,7 +195,7 @@ impl Store {
         let (queries, asked) = mpsc::channel();
         let asked = Arc::new(Mutex::new(asked));
         for _ in 0..READERS {
-            let mut reader = connect(database, sqlite::Role::Reader)?;
+            let mut reader = connect(sqlite::Role::Reader)?;
             let (asked, vault) = (asked.clone(), vault.clone());
             spawn("store-reader", move || read(&mut *reader, &vault, &asked))?;
         }
@@ -241,6 +250,10 @@ pub fn backup(database: &Database, to: &Path) -> Result<(), StoreError> {
     match database {
         Database::Sqlite(from) => sqlite::backup(from, to),
         Database::Postgres(_) => Err(StoreError::NotAFile),
+        Database::Memory => Err(StoreError::Backup {
+            path: to.display().to_string(),
+            source: "there is nothing to copy of a database in memory".into(),
+        }),
     }
 }
 
@@ -264,6 +277,7 @@ fn connect(database: &Database, role: sqlite::Role) -> Result<Box<dyn Sql>, Stor
     Ok(match database {
         Database::Sqlite(path) => Box::new(sqlite::Sqlite::open(path, role)?),
         Database::Postgres(url) => Box::new(postgres::Postgres::open(url.clone())?),
+        Database::Memory => Box::new(memory::Memory::new()?),
     })
 }
 

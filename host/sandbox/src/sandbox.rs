@@ -91,7 +91,7 @@ pub struct Sandbox {
     world: Arc<World>,
     router: Router,
     /// Dropping it ends the server, if there is one.
-    _stop: Option<oneshot::Sender<()>>,
+    stop: Option<oneshot::Sender<()>>,
 }
 
 impl fmt::Debug for Sandbox {
@@ -104,6 +104,7 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         // Whoever gets the mail mostly holds a wire to the sandbox, and neither would ever go.
         self.world.mail.set_receiver(None);
+        self.stop = None;
     }
 }
 
@@ -133,7 +134,7 @@ impl Sandbox {
             let _ = stopped.await;
         });
         tokio::spawn(async move { server.await });
-        sandbox._stop = Some(stop);
+        sandbox.stop = Some(stop);
         Ok(sandbox)
     }
 
@@ -158,7 +159,7 @@ impl Sandbox {
             .merge(handset::router())
             .with_state(Arc::clone(&world));
         let router = router.merge(extra).layer(DefaultBodyLimit::max(MAX_BODY));
-        let sandbox = Self { world, router, _stop: None };
+        let sandbox = Self { world, router, stop: None };
         if let Some(url) = config.sms_url {
             sandbox.set_sms_webhook(&url);
         }

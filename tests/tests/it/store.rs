@@ -46,6 +46,12 @@ async fn on_each<F: Future<Output = Result<()>>>(test: impl Fn(Site) -> F) -> Re
     on_postgres(test).await
 }
 
+/// Runs a test that needs no second way to the database in memory too.
+async fn on_all<F: Future<Output = Result<()>>>(test: impl Fn(Site) -> F) -> Result<()> {
+    test(Site::on(Database::Memory, tests::folder()?).await?).await.context("in memory")?;
+    on_each(test).await
+}
+
 #[expect(clippy::print_stdout, reason = "a test that does not run says so")]
 async fn on_postgres<F: Future<Output = Result<()>>>(test: impl Fn(Site) -> F) -> Result<()> {
     match postgres::shared() {
@@ -263,6 +269,7 @@ impl Site {
                     dump += &String::from_utf8_lossy(&bytes);
                 }
             }
+            Database::Memory => bail!("nobody else sees into memory"),
             Database::Postgres(_) => {
                 let tables = "SELECT quote_ident(table_name) FROM information_schema.tables \
                               WHERE table_schema = 'public'";
@@ -285,6 +292,7 @@ impl Site {
                 let rows = statement.query_map([], |row| row.get(0))?;
                 Ok(rows.collect::<Result<_, _>>()?)
             }
+            Database::Memory => bail!("nobody else sees into memory"),
             Database::Postgres(url) => {
                 let mut db = ::postgres::Client::connect(url.expose_secret(), ::postgres::NoTls)?;
                 Ok(db.query(&sql, &[])?.iter().map(|row| row.get(0)).collect())
@@ -493,7 +501,7 @@ async fn an_occasion_is_planned_once_however_many_find_it() -> Result<()> {
 
 #[tokio::test]
 async fn a_decision_is_taken_on_the_version_that_was_read() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let planned = site.planned(site.occasion(1)).await?;
         let due = site.decide_due(&planned, draft(&phone(1), BODY)).await?;
         assert_eq!(due.draft.as_ref().map(|draft| draft.body.as_str()), Some(BODY));
@@ -520,7 +528,7 @@ async fn a_decision_is_taken_on_the_version_that_was_read() -> Result<()> {
 
 #[tokio::test]
 async fn replies_are_claimed_first_and_what_nobody_sent_is_claimed_again() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let first = site.due(1).await?;
         let help = NewMessage { purpose: Purpose::Help, ..site.occasion(2) };
         let reply = site.decide_due(&site.planned(help).await?, draft(&phone(2), "help")).await?;
@@ -572,7 +580,7 @@ async fn two_daemons_never_claim_the_same_message() -> Result<()> {
 
 #[tokio::test]
 async fn a_daemon_that_lost_its_lease_claims_and_submits_nothing() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let one = site.lease("one", 30).await?.context("it is free")?;
         assert_eq!(site.lease("one", 30).await?.as_ref(), Some(&one), "it is renewed");
         assert_eq!(site.lease("two", 30).await?, None);
@@ -639,7 +647,7 @@ async fn one_of_many_gets_the_lease() -> Result<()> {
 
 #[tokio::test]
 async fn the_floor_looks_once_more_in_the_transaction_that_lets_the_first_byte_leave() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         // What stops a message, the rule that says so, and where the message goes.
         let stopped = async |message: &Message, rule: &str, state: State| -> Result<()> {
             match site.store.commit(site.submit(message).await?).await? {
@@ -724,7 +732,7 @@ async fn the_floor_looks_once_more_in_the_transaction_that_lets_the_first_byte_l
 
 #[tokio::test]
 async fn a_number_gets_no_more_texts_a_day_than_the_ceiling_and_no_text_too_often() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let send = async |nth: u32, person: u32, body: &str| -> Result<Committed> {
             let new = NewMessage { occasion: format!("{person}/{nth}"), number: Some(phone(person)), ..site.occasion(0) };
             site.decide_due(&site.planned(new).await?, draft(&phone(person), body)).await?;
@@ -787,7 +795,7 @@ async fn stop_comes_before_the_first_byte_or_after_it_and_never_between() -> Res
 
 #[tokio::test]
 async fn an_outcome_settles_the_submission_that_it_is_about_and_no_other() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let (accepted, accepted_sid) = site.accepted(1).await?;
         assert_eq!((accepted.state, accepted.sid.as_deref()), (State::Accepted, Some(accepted_sid.as_str())));
         let again = Outcome::Accepted { sid: accepted_sid, status: text(MessageStatus::Queued) };
@@ -841,7 +849,7 @@ async fn an_outcome_settles_the_submission_that_it_is_about_and_no_other() -> Re
 
 #[tokio::test]
 async fn a_submission_whose_daemon_died_is_unknown_and_never_claimed() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let cut_off = site.submitting(1).await?;
         site.later(119);
         assert_eq!(site.claim().await?.len(), 0);
@@ -875,7 +883,7 @@ fn orders<T: Clone>(things: &[T]) -> Vec<Vec<T>> {
 #[tokio::test]
 async fn reports_come_in_any_order_and_twice_and_say_the_same() -> Result<()> {
     use MessageStatus::{Delivered, Failed, Queued, Read, Sending, Sent, Undelivered};
-    on_each(|site| async move {
+    on_all(|site| async move {
         let mut nth = 0;
         for (last, code) in
             [(Delivered, None), (Undelivered, Some(30003)), (Failed, Some(99_999)), (Read, None)]
@@ -909,7 +917,7 @@ async fn reports_come_in_any_order_and_twice_and_say_the_same() -> Result<()> {
 
 #[tokio::test]
 async fn a_report_is_taken_from_the_project_that_sent_the_message_only() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let (message, sid) = site.accepted(1).await?;
         let foreign = |project: &str, id: Option<String>, sid: &str| {
             let status = text(MessageStatus::Delivered);
@@ -928,7 +936,7 @@ async fn a_report_is_taken_from_the_project_that_sent_the_message_only() -> Resu
 
 #[tokio::test]
 async fn what_failed_for_a_passing_reason_is_tried_again_three_times() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let (mut message, mut sid) = site.accepted(1).await?;
         for again in 1..=3 {
             site.done(report(&message, &sid, MessageStatus::Undelivered, Some(30017))).await?;
@@ -958,7 +966,7 @@ async fn what_failed_for_a_passing_reason_is_tried_again_three_times() -> Result
 
 #[tokio::test]
 async fn what_arrived_after_all_is_not_sent_again() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let (message, sid) = site.accepted(1).await?;
         site.done(report(&message, &sid, MessageStatus::Undelivered, Some(30017))).await?;
         assert_eq!(site.message(&message.id).await?.state, State::Deferred);
@@ -995,7 +1003,7 @@ async fn an_answer_and_a_report_of_it_meet_at_two_daemons() -> Result<()> {
 
 #[tokio::test]
 async fn an_unknown_is_looked_for_until_it_is_found_or_a_persons() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let look =
             |message: &Message, found| Step::Look { id: message.id.clone(), version: message.version, found };
         let unknown = site.unknown(1).await?;
@@ -1045,7 +1053,7 @@ async fn an_unknown_is_looked_for_until_it_is_found_or_a_persons() -> Result<()>
 
 #[tokio::test]
 async fn what_was_accepted_is_asked_for_until_nothing_more_is_expected() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let (message, sid) = site.accepted(1).await?;
         let mut looks = 0;
         loop {
@@ -1071,7 +1079,7 @@ async fn what_was_accepted_is_asked_for_until_nothing_more_is_expected() -> Resu
 
 #[tokio::test]
 async fn a_person_finds_out_what_became_of_it() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         for (nth, fate, state, ended) in [
             (1, Fate::Sent, State::Sent, vec!["sent"]),
             (2, Fate::NotSent, State::Failed, vec!["failed"]),
@@ -1091,7 +1099,7 @@ async fn a_person_finds_out_what_became_of_it() -> Result<()> {
 
 #[tokio::test]
 async fn what_twilio_has_although_it_had_said_no_is_not_sent_again() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let again = || Outcome::Again { at: site.now(), attempt: None, code: None, why: why(), stop: None };
         let refused = site.settled(&site.submitting(1).await?, again()).await?;
         let late = sid(number());
@@ -1128,7 +1136,7 @@ async fn what_twilio_has_although_it_had_said_no_is_not_sent_again() -> Result<(
 
 #[tokio::test]
 async fn a_copy_is_emptied_and_deleted_and_nothing_is_touched_while_a_message_is_in_doubt() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let (message, sid) = site.delivered(1).await?;
         let doubted = NewMessage { occasion: "doubted".into(), ..site.occasion(1) };
         site.decide_due(&site.planned(doubted).await?, draft(&phone(1), "another")).await?;
@@ -1186,7 +1194,7 @@ async fn a_copy_is_emptied_and_deleted_and_nothing_is_touched_while_a_message_is
 
 #[tokio::test]
 async fn stop_and_start_hold_in_the_order_in_which_they_were_sent() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let now = site.now();
         let stop = site.hear(1, "STOP", now).await?;
         site.understand(&stop, "stop").await?;
@@ -1229,7 +1237,7 @@ async fn stop_and_start_hold_in_the_order_in_which_they_were_sent() -> Result<()
 
 #[tokio::test]
 async fn an_opt_out_reaches_redcap_once_for_each_record() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         site.hear(1, "STOP", site.now()).await?;
         let pairs =
             vec![("1".into(), Some(phone(1))), ("2".into(), Some(phone(1))), ("3".into(), Some(phone(3)))];
@@ -1263,7 +1271,7 @@ async fn an_opt_out_reaches_redcap_once_for_each_record() -> Result<()> {
 
 #[tokio::test]
 async fn what_nobody_could_read_is_a_task() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let sid = site.hear(1, "hm", site.now()).await?;
         let step = |give_up| Step::Misunderstand { sid: sid.clone(), why: why(), decisions: vec![], give_up };
         assert_eq!(site.store.uninterpreted(site.now(), 10).await?[0].body.expose(), "hm");
@@ -1380,7 +1388,7 @@ async fn keys_are_rotated_and_wrapped_again_and_everything_opens() -> Result<()>
 
 #[tokio::test]
 async fn after_a_restore_a_person_looks_before_anything_is_sent() -> Result<()> {
-    on_each(|site| async move {
+    on_all(|site| async move {
         let due = site.due(1).await?;
         let cut_off = site.submitting(2).await?;
         let (accepted, _) = site.accepted(3).await?;

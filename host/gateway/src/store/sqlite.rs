@@ -57,6 +57,15 @@ impl Sqlite {
         Ok(Sqlite { db })
     }
 
+    /// A new database in memory, which nothing but this connection reaches.
+    pub(super) fn in_memory() -> Result<Sqlite, StoreError> {
+        let named =
+            |source: rusqlite::Error| StoreError::Open { path: ":memory:".into(), source: source.into() };
+        let db = Connection::open_in_memory().map_err(named)?;
+        planned(&db).map_err(named)?;
+        Ok(Sqlite { db })
+    }
+
     fn prepared(&self, sql: &str) -> Result<CachedStatement<'_>, StoreError> {
         self.db.prepare_cached(sql).map_err(failed)
     }
@@ -109,11 +118,16 @@ pub(super) fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
     std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(|error| failed(error.into()))
 }
 
-fn settle(db: &Connection, role: Role) -> Result<(), rusqlite::Error> {
-    db.busy_timeout(PATIENCE)?;
+/// Lets every statement be planned once.
+fn planned(db: &Connection) -> Result<(), rusqlite::Error> {
     db.set_prepared_statement_cache_capacity(STATEMENTS);
     // A plan does not depend on what is given, so a statement is not planned anew each time.
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
+}
+
+fn settle(db: &Connection, role: Role) -> Result<(), rusqlite::Error> {
+    db.busy_timeout(PATIENCE)?;
+    planned(db)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     // A commit is on the disk before it is answered, also when the power fails.
     db.pragma_update(None, "synchronous", "FULL")?;
