@@ -30,6 +30,7 @@ use crate::config;
 use crate::daemon::Daemon;
 use crate::log;
 use study::Study;
+pub(crate) use study::answer;
 
 /// How the demonstration runs.
 #[derive(Args, Debug, Clone, Default)]
@@ -255,7 +256,7 @@ async fn handset_invite(
     }
 }
 
-fn policies(given: Option<&Path>) -> miette::Result<PathBuf> {
+pub(crate) fn policies(given: Option<&Path>) -> miette::Result<PathBuf> {
     let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("policies")));
     let folder = given.map(Path::to_owned).or(beside).unwrap_or_else(|| "policies".into());
     if folder.join("routing.wasm").exists() {
@@ -275,7 +276,7 @@ fn morning(zone: &TimeZone) -> miette::Result<Timestamp> {
 }
 
 /// A folder of this demonstration's own, for its user only: the configuration holds the sandbox's secrets.
-fn folder() -> miette::Result<PathBuf> {
+pub(crate) fn folder() -> miette::Result<PathBuf> {
     let mut nonce = [0; 8];
     getrandom::fill(&mut nonce).map_err(|_| miette!("the system gives no randomness"))?;
     let folder = std::env::temp_dir().join(format!("consentry-demo-{}", hex::encode(nonce)));

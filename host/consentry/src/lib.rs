@@ -13,5 +13,6 @@ pub mod operate;
 pub mod privacy;
 pub mod problem;
 pub mod purge;
+pub mod simulate;
 pub mod story;
 pub mod telemetry;

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use consentry::daemon::Daemon;
 use consentry::operate::{self, ConfigFile};
 use consentry::telemetry::{Format, Telemetry};
-use consentry::{config, demo, language};
+use consentry::{config, demo, language, simulate};
 use gateway::Clock;
 use miette::IntoDiagnostic;
 use policy::Engine;
@@ -30,6 +30,8 @@ enum Command {
     Demo(demo::Options),
     /// Run the daemon
     Serve(ConfigFile),
+    /// Run a study before it starts, on virtual time: who would get what, when and why
+    Simulate(simulate::Options),
     /// REDCap's language: inspect a project, try its logic, its calculations and its texts
     #[command(subcommand)]
     Redcap(language::Command),
@@ -44,6 +46,10 @@ async fn main() -> miette::Result<ExitCode> {
         Command::Demo(options) => {
             let _telling = quietly(Level::ERROR).start().into_diagnostic()?;
             demo::run(options).await
+        }
+        Command::Simulate(options) => {
+            let _telling = quietly(Level::ERROR).start().into_diagnostic()?;
+            simulate::command(&options, &mut std::io::stdout()).await
         }
         Command::Redcap(command) => language::run(&command, std::io::stdout().lock()),
         Command::Operate(command) => {

@@ -300,6 +300,19 @@ impl Gateway {
         }
     }
 
+    /// When something is to be done next, if nothing happens before. For those who hold the clock.
+    pub async fn next_due(&self) -> Result<Option<u32>, StoreError> {
+        let mut next = None;
+        for name in self.projects.keys() {
+            for queue in [Queue::Inbox, Queue::Follow, Queue::Decide, Queue::Send, Queue::Clean] {
+                let due = self.store.next_of(queue, name).await?;
+                next = next.into_iter().chain(due).min();
+            }
+            next = next.into_iter().chain(self.next_watch(name)).min();
+        }
+        Ok(next)
+    }
+
     /// Looks at everything once: the account, the inbound messages, the project, the records; and destroys
     /// what has been kept long enough.
     pub async fn sweep(&self) {

@@ -101,6 +101,13 @@ impl Redcap {
         }
     }
 
+    /// The survey to which a link leads; none if it leads nowhere.
+    pub fn survey_behind(&self, link: &str) -> Option<String> {
+        let (_, hash) = link.split_once("?s=")?;
+        let study = self.world.study();
+        study.links.target(hash).map(|target| target.instrument.clone())
+    }
+
     /// A participant opens the link and submits the page with these answers. Checkboxes are given
     /// by column (`symptoms___1`, `1`). Values outside a soft range are insisted on.
     pub async fn complete_survey(&self, link: &str, answers: &[(&str, &str)]) -> SurveyOutcome {

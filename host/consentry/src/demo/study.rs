@@ -441,7 +441,7 @@ when = \"[enrolled] = '1'\"
 }
 
 /// A value that answers a field, for a page that asks for it.
-pub(super) fn answer(field: &Field, today: jiff::civil::Date) -> Option<(String, String)> {
+pub(crate) fn answer(field: &Field, today: jiff::civil::Date) -> Option<(String, String)> {
     let value = match field.kind {
         FieldKind::Radio | FieldKind::Dropdown | FieldKind::YesNo | FieldKind::TrueFalse => {
             field.choices.first()?.code.clone()

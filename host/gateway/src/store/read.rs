@@ -164,6 +164,18 @@ impl Store {
         .await
     }
 
+    /// What became so since a row of the ledger: the row, and what it is about.
+    pub async fn happened(&self, kind: &'static str, since: i64) -> Result<Vec<(i64, String)>, StoreError> {
+        self.ask(move |reading| {
+            let rows = reading.db.query(
+                "SELECT id, subject FROM ledger WHERE id > ?1 AND kind = ?2 ORDER BY id",
+                values![since, kind],
+            )?;
+            rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+        })
+        .await
+    }
+
     /// Where the message of an occasion stands.
     pub(crate) async fn state_of(&self, occasion: &str) -> Result<Option<State>, StoreError> {
         let given = values![occasion].to_vec();
