@@ -40,6 +40,8 @@ pub struct Study {
     pub script: Script,
     /// The project's file; none to assume what it would say.
     pub settings: Option<String>,
+    /// Whether approvals and consents that the file does not have are taken for granted.
+    pub assumes: bool,
     /// The folder of relative paths in it.
     pub folder: std::path::PathBuf,
     /// The folder of the policies' components.
@@ -325,13 +327,25 @@ impl Running {
                         .filter(|(column, _)| !answers.iter().any(|(known, _)| known == column))
                         .collect();
                     if asked.is_empty() {
+                        tracing::error!(
+                            record,
+                            survey,
+                            "a simulated participant cannot answer what is asked"
+                        );
                         return;
                     }
                     answers.extend(asked);
                 }
-                _ => return,
+                SurveyOutcome::Completed | SurveyOutcome::AlreadyCompleted => return,
+                // A survey that has closed meanwhile is not answered, as it would not be.
+                SurveyOutcome::Inactive | SurveyOutcome::NotFound => return,
+                SurveyOutcome::Failed => {
+                    tracing::error!(record, survey, "the simulated REDCap does not answer");
+                    return;
+                }
             }
         }
+        tracing::error!(record, survey, "a simulated participant does not get to the end of a survey");
     }
 
     /// Lets everything happen that happens at this instant.
@@ -349,7 +363,7 @@ impl Running {
 
     /// Participants see what arrived, and make up their minds.
     async fn react(&mut self) -> miette::Result<usize> {
-        let arrived = self.gateway.store.happened("delivered", self.seen).await.into_diagnostic()?;
+        let arrived = self.gateway.store.happened("accepted", self.seen).await.into_diagnostic()?;
         let count = arrived.len();
         for (row, message) in arrived {
             self.seen = row;

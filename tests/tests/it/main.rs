@@ -12,4 +12,5 @@ mod load;
 mod operations;
 mod privacy;
 mod road;
+mod scenarios;
 mod store;

@@ -26,6 +26,9 @@ pub struct Options {
     /// The project's file; without it what it would have to say is assumed, and told
     #[arg(long, value_name = "FILE.toml")]
     pub settings: Option<PathBuf>,
+    /// Takes approvals and consents for granted that the settings do not have; without settings it does so anyway
+    #[arg(long)]
+    pub assume: bool,
     /// When it begins, on REDCap's clock, such as 2026-11-30 or "2026-11-30 09:00"
     #[arg(long, value_name = "TIME")]
     pub from: String,
@@ -104,7 +107,9 @@ pub fn study(options: &Options) -> miette::Result<Study> {
     let from = from(&options.from)
         .ok_or_else(|| miette!("`{}` is no time to begin at, such as `2026-11-30 09:00`", options.from))?;
     let policies = crate::demo::policies(options.policies.as_deref())?;
-    Ok(Study { xml, rows, script, settings, folder, policies, zone, from, days: options.days })
+    let assumes = options.assume || settings.is_none();
+    let days = options.days;
+    Ok(Study { xml, rows, script, settings, assumes, folder, policies, zone, from, days })
 }
 
 fn told(problems: Vec<crate::problem::Problem>) -> miette::Report {

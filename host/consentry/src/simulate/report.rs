@@ -76,6 +76,17 @@ pub fn findings(simulation: &Simulation) -> Findings {
     found
 }
 
+/// What is needed, each once, with the schedules that need it.
+pub fn needs(simulation: &Simulation) -> BTreeMap<&super::needs::Need, Vec<&str>> {
+    let mut all: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for (schedule, needs) in &simulation.needs {
+        for need in needs {
+            all.entry(need).or_default().push(schedule);
+        }
+    }
+    all
+}
+
 /// When a message was due or left, on the recipient's clock.
 pub fn when(line: &Line) -> String {
     line.at.strftime("%Y-%m-%d %H:%M").to_string()
@@ -126,10 +137,11 @@ pub fn text(simulation: &Simulation) -> String {
     for (record, when, surveys) in &found.overlaps {
         let _ = writeln!(out, "two surveys within an hour: {surveys}, to record {record} at {when}");
     }
-    for (schedule, needs) in &simulation.needs {
-        for need in needs {
-            let _ = writeln!(out, "{schedule} needs ({}): {}", need.rule, need.sentence);
-        }
+    for (need, schedules) in needs(simulation) {
+        let some = schedules.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+        let more = schedules.len().checked_sub(3).filter(|more| *more > 0);
+        let more = more.map_or_else(String::new, |more| format!(" and {more} more"));
+        let _ = writeln!(out, "needed ({}): {}: {some}{more}", need.rule, need.sentence);
     }
     let writes: BTreeSet<&str> =
         simulation.needs.iter().flat_map(|(_, needs)| needs).map(|need| need.write.as_str()).collect();

@@ -23,7 +23,7 @@ pub const NAME: &str = "simulated";
 /// Where nothing is: everything is called in this process.
 pub(super) const PUBLIC_URL: &str = "https://consentry.invalid";
 pub(super) const SECRET: &str = "simulated";
-const BASE: &str = "https://sandbox.invalid";
+const BASE: &str = "https://sandbox.example";
 const SID: &str = "AC5a4db0c5a4db0c5a4db0c5a4db0c5a4d";
 const TOKEN: &str = "5a4db0c5a4db0c5a4db0c5a4db0c5a4d";
 const API_TOKEN: &str = "5A4DB0C5A4DB0C5A4DB0C5A4DB0C5A4D";
@@ -76,7 +76,7 @@ pub(super) fn prepare(study: &Study) -> miette::Result<Prepared> {
     std::fs::remove_dir_all(&folder).into_diagnostic()?;
     let project = read?.projects.pop().ok_or_else(|| miette!("the settings are of no project"))?;
     let records = study.rows.iter().map(|row| row.record.clone()).collect();
-    let is_assumed = study.settings.is_none();
+    let is_assumed = study.assumes;
     Ok(Prepared { project, xml, model, records, is_assumed, assumed })
 }
 
@@ -129,7 +129,7 @@ fn assume(project: &mut Project, model: redcap::Project, records: Vec<String>, a
             expires: None,
             identifiers: vec![],
         };
-        project.approvals.insert(approval.digest.clone(), approval);
+        project.approvals.entry(approval.digest.clone()).or_insert(approval);
     }
     let covers = DeliveryMethod::ALL.iter().map(|(method, _)| *method).collect::<Vec<_>>();
     for record in records {
@@ -141,14 +141,16 @@ fn assume(project: &mut Project, model: redcap::Project, records: Vec<String>, a
             phone: None,
             covers: covers.clone(),
         };
-        project.consents.insert(record, vec![consent]);
+        project.consents.entry(record).or_insert_with(|| vec![consent]);
     }
     let told = [
         "every text of REDCap's is approved as it stands, without permission for identifier fields",
         "every participant has consented to every way of being written to",
-        "no member of staff is registered",
     ];
     assumed.sentences.extend(told.map(str::to_owned));
+    if project.staff.is_empty() {
+        assumed.sentences.push("no member of staff is registered".into());
+    }
 }
 
 use gateway::vocabulary::Word;
@@ -168,7 +170,7 @@ fn merged(own: Table, study: &Study, model: &redcap::Project, assumed: &mut Assu
         .map_or_else(|| study.zone.iana_name().unwrap_or("UTC").to_owned(), str::to_owned);
     let mut redcap = Table::new();
     for (key, value) in
-        [("url", "https://sandbox.invalid/redcap/api/"), ("project-id", "1"), ("time-zone", &zone)]
+        [("url", "https://sandbox.example/redcap/api/"), ("project-id", "1"), ("time-zone", &zone)]
     {
         redcap.insert(key.into(), text(value));
     }
@@ -245,13 +247,12 @@ fn policies(table: &mut Table, study: &Study, assumed: &mut Assumed) {
     ] {
         let mut one = match own.get(world) {
             Some(Value::Table(one)) => one.clone(),
-            _ => {
-                let mut one = Table::new();
-                let grants = grants.iter().map(|grant| Value::String((*grant).to_owned())).collect();
-                one.insert("grants".into(), Value::Array(grants));
-                one
-            }
+            _ => Table::new(),
         };
+        if !one.contains_key("grants") && !one.contains_key("component") {
+            let grants = grants.iter().map(|grant| Value::String((*grant).to_owned())).collect();
+            one.insert("grants".into(), Value::Array(grants));
+        }
         let beside = study.policies.join(format!("{world}.wasm"));
         let component = match one.get("component").and_then(Value::as_str) {
             Some(written) if study.folder.join(written).exists() => study.folder.join(written),
@@ -262,7 +263,7 @@ fn policies(table: &mut Table, study: &Study, assumed: &mut Assumed) {
             let settings = one.entry("settings").or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(settings) = settings {
                 // Links lead to the simulated REDCap.
-                let hosts = vec![Value::String("sandbox.invalid".into()), Value::String("127.0.0.1".into())];
+                let hosts = vec![Value::String("sandbox.example".into()), Value::String("127.0.0.1".into())];
                 settings.insert("link-hosts".into(), Value::Array(hosts));
             }
         }

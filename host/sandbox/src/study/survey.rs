@@ -10,6 +10,8 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use jiff::civil::DateTime;
 use redcap::calculate::is_begun;
+use redcap::logic::Context;
+use redcap::pipe::pipe;
 use redcap::project::Survey;
 use redcap::record::{Place, SurveyTimestamp, columns};
 
@@ -129,9 +131,41 @@ async fn submit(
     answer(StatusCode::OK, html)
 }
 
+/// What the page fills in by itself where nobody sees it: the moment of the answer, and what a field begins with.
+fn unseen(
+    study: &Study,
+    target: &Target,
+    place: &Place,
+    answers: &Answers,
+    now: DateTime,
+) -> Vec<(String, String)> {
+    let mut values = Vec::new();
+    for field in study.project.fields_of(&target.instrument) {
+        if is_answerable(&study.project, field) || answers.record.get(&field.name, place).is_some() {
+            continue;
+        }
+        let value = field.tags().into_iter().find_map(|tag| match tag.name.as_str() {
+            "@NOW" | "@NOW-SERVER" => {
+                let seconds = field.validation.as_deref().is_none_or(|it| it.contains("seconds"));
+                let form = if seconds { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M" };
+                Some(now.strftime(form).to_string())
+            }
+            "@TODAY" | "@TODAY-SERVER" => Some(now.date().to_string()),
+            "@DEFAULT" => {
+                let argument = field.annotation.as_deref()?.get(tag.argument_at)?.to_owned();
+                let context = Context::new(&study.project, &answers.record, place, now);
+                Some(pipe(&argument, &context, &|_| None).text)
+            }
+            _ => None,
+        });
+        values.extend(value.map(|value| (field.name.clone(), value)));
+    }
+    values
+}
+
 /// Stores the answers and marks the response as complete, which nothing but this page can do.
 fn complete(study: &mut Study, target: &Target, place: &Place, answers: &Answers, now: DateTime) {
-    let mut values: Vec<(String, String)> = Vec::new();
+    let mut values = unseen(study, target, place, answers, now);
     for field in study.project.fields_of(&target.instrument) {
         if is_answerable(&study.project, field) {
             for column in columns(field) {
