@@ -8,6 +8,8 @@
 //! - `/redcap/api/` and `/redcap/surveys/`: a REDCap with one project, read from project XML.
 //! - `/handset`: the participants' phones.
 //!
+//! Beside it there is a mail server on a port of its own, and every mailbox that there is ([`Mailboxes`]).
+//!
 //! It listens on loopback only, keeps everything in memory, and forgets it when dropped. The instant is
 //! given to it; it never reads a clock. [`Faults`] makes it fail the way the real services fail.
 
@@ -16,6 +18,7 @@ mod connection;
 mod faults;
 mod form;
 mod handset;
+mod mail;
 mod sandbox;
 mod study;
 mod world;
@@ -25,6 +28,7 @@ pub use faults::{
     CallbackFault, CallbackMix, CreateFault, CreateMix, CreateSeen, DeleteSeen, Faults, RedcapFault,
 };
 pub use handset::{Delivery, Direction, Handset, HandsetCall, HandsetText, Said, TimedOut};
+pub use mail::{MailFault, Mailboxes, ReceivedMail};
 pub use sandbox::{Sandbox, SandboxConfig, StartError};
 pub use study::{Redcap, SurveyOutcome};
 pub use world::Now;

@@ -17,6 +17,7 @@ use crate::account::{self, Account, Twilio, TwilioAccount};
 use crate::connection::{Line, Lines};
 use crate::faults::Faults;
 use crate::handset::{self, Handset};
+use crate::mail::{MailServer, Mailboxes};
 use crate::study::{self, Redcap, Study};
 use crate::world::{Now, World};
 
@@ -85,6 +86,7 @@ pub enum StartError {
 /// A running sandbox. It stops taking connections when dropped.
 pub struct Sandbox {
     world: Arc<World>,
+    mail: MailServer,
     /// Dropping it ends the server.
     _stop: oneshot::Sender<()>,
 }
@@ -121,6 +123,7 @@ impl Sandbox {
         let mut study = Study::new(project, config.api_token, local_now);
         study.phone_field = config.phone_field;
         let world = Arc::new(World::new(account, study, config.now, config.zone, http, base_url));
+        let mail = MailServer::start(Arc::clone(&world), config.listen).await.map_err(cannot_listen)?;
         let sandbox_router = account::router(&world)
             .merge(study::router(&world))
             .merge(handset::router())
@@ -135,7 +138,7 @@ impl Sandbox {
         });
         tokio::spawn(async move { server.await });
 
-        let sandbox = Self { world, _stop: stop };
+        let sandbox = Self { world, mail, _stop: stop };
         if let Some(url) = config.sms_url {
             sandbox.set_sms_webhook(&url);
         }
@@ -180,6 +183,16 @@ impl Sandbox {
     /// Where REDCap tells that a form was saved.
     pub fn set_data_entry_trigger(&self, url: &str) {
         self.world.study().trigger = Some(url.to_owned());
+    }
+
+    /// Where mail is handed in, as in `smtp://127.0.0.1:41235`.
+    pub fn smtp_url(&self) -> String {
+        format!("smtp://{}", self.mail.address)
+    }
+
+    /// What came by mail.
+    pub fn mail(&self) -> Mailboxes {
+        self.mail.mailboxes.clone()
     }
 
     pub fn handset(&self) -> Handset {
