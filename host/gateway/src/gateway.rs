@@ -24,7 +24,7 @@ use twilio::PhoneNumber;
 use crate::account::Look;
 use crate::clock::Clock;
 use crate::decide::Asked;
-use crate::facts::{Known, phone_of};
+use crate::facts::{Known, mailbox_of, phone_of};
 use crate::lease::Leases;
 use crate::outbox::{Message, NewMessage, Reason, State};
 use crate::pace::Pace;
@@ -64,8 +64,8 @@ pub(crate) struct Work {
     pub(crate) listed: Mutex<Listed>,
     /// When a webhook could not be stored for the last time, in seconds.
     pub(crate) missed: AtomicU32,
-    /// How fast texts and calls may go.
-    pub(crate) pace: Mutex<(Pace, Pace)>,
+    /// How fast texts, calls and e-mails may go.
+    pub(crate) pace: Mutex<(Pace, Pace, Pace)>,
     /// What is known of the account.
     pub(crate) account: Mutex<Look>,
 }
@@ -598,7 +598,9 @@ impl Gateway {
         };
         let failed = |error: StoreError| Reason::new("facts.store", error.to_string());
         let records = message.new.record.iter().cloned().collect();
-        let history = self.store.history(&project.name, phone.as_ref(), records).await.map_err(failed)?;
+        let mailbox = record.as_ref().and_then(|record| mailbox_of(&project, &model, record));
+        let history = self.store.history(&project.name, phone.as_ref(), mailbox, records).await;
+        let history = history.map_err(failed)?;
         Ok(Known {
             project,
             model,
@@ -763,6 +765,7 @@ impl Work {
             pace: Mutex::new((
                 Pace::new(project.account.segments_a_second),
                 Pace::new(project.account.calls_a_second),
+                Pace::new(project.mail.as_ref().map_or(1, |mail| mail.mails_a_second)),
             )),
             account: Mutex::default(),
         }

@@ -26,7 +26,7 @@ pub enum State {
     Submitting,
     /// Twilio has it.
     Accepted,
-    /// The carrier has it.
+    /// The carrier has it, or the mail server.
     Sent,
     /// It arrived.
     Delivered,

@@ -1,12 +1,13 @@
 //! Render: the template policy names pieces; the host fills, joins, measures and digests them.
 
 use policy::contract::reviewer::{Approval, Draft, Filling};
-use policy::contract::types::{Address, DeliveryMethod};
+use policy::contract::types::{Address, Channel, DeliveryMethod};
 use policy::contract::wordings::{ApprovalState, Part, Piece};
 use policy::contract::writer::Words;
 use redcap::Record;
+use redcap::html::{has_tag, text_to_html};
 use redcap::logic::Context;
-use redcap::pipe::{LinkKind, pipe};
+use redcap::pipe::{LinkKind, Piped, pipe, pipe_into_html};
 use redcap::reference::{Instance, Surroundings};
 use twilio::SmartEncoding;
 
@@ -30,8 +31,32 @@ pub struct Joined {
     pub links: Vec<String>,
 }
 
-/// Fills and joins pieces, or says which of them cannot be filled.
+/// How a text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// As a phone shows it.
+    Plain,
+    /// As an e-mail shows it. A wording without tags is plain text, and made HTML.
+    Html,
+}
+
+impl Form {
+    fn of(method: DeliveryMethod) -> Form {
+        if channel(method) == Channel::Email { Form::Html } else { Form::Plain }
+    }
+
+    /// What stands between two pieces.
+    fn between(self) -> char {
+        if self == Form::Html { '\n' } else { ' ' }
+    }
+}
+
+/// Fills and joins pieces into plain text, or says which of them cannot be filled.
 pub fn join(known: &Known, pieces: &[Piece], language: &str) -> Result<Joined, Reason> {
+    join_as(known, pieces, language, Form::Plain)
+}
+
+fn join_as(known: &Known, pieces: &[Piece], language: &str, form: Form) -> Result<Joined, Reason> {
     let mut joined =
         Joined { text: String::new(), pieces: vec![], approvals: vec![], fillings: vec![], links: vec![] };
     for piece in pieces {
@@ -42,9 +67,9 @@ pub fn join(known: &Known, pieces: &[Piece], language: &str) -> Result<Joined, R
             let sentence = format!("there is no wording `{id}` in the language `{language}`");
             return Err(Reason::new("render.wording", masked(&sentence)));
         };
-        let (text, fillings, links) = fill(known, &wording.text)?;
+        let (text, fillings, links) = fill(known, &wording.text, form)?;
         if !joined.text.is_empty() {
-            joined.text.push(' ');
+            joined.text.push(form.between());
         }
         joined.text.push_str(text.trim());
         joined.pieces.push(PieceApproval {
@@ -67,7 +92,7 @@ pub fn join(known: &Known, pieces: &[Piece], language: &str) -> Result<Joined, R
     Ok(joined)
 }
 
-fn fill(known: &Known, template: &str) -> Result<(String, Vec<Filling>, Vec<String>), Reason> {
+fn fill(known: &Known, template: &str, form: Form) -> Result<(String, Vec<Filling>, Vec<String>), Reason> {
     let nobody = Record::new("");
     let record = known.record.as_deref().unwrap_or(&nobody);
     let place = known.place();
@@ -92,7 +117,15 @@ fn fill(known: &Known, template: &str) -> Result<(String, Vec<Filling>, Vec<Stri
             };
         (wanted.kind == LinkKind::Survey && same).then(|| known.survey_link.clone()).flatten()
     };
-    let piped = pipe(template, &context, &link);
+    // Whether it is HTML the wording says, and not what a participant typed.
+    let piped = match form {
+        Form::Html if has_tag(template) => pipe_into_html(template, &context, &link),
+        Form::Html => {
+            let piped = pipe(template, &context, &link);
+            Piped { text: text_to_html(&piped.text), ..piped }
+        }
+        Form::Plain => pipe(template, &context, &link),
+    };
     if let Some(problem) = piped.problems.first() {
         return Err(Reason::new(
             "render.piping",
@@ -123,7 +156,7 @@ pub fn draft(
     sender: Option<String>,
     to: Address,
 ) -> Result<(Draft, Vec<PieceApproval>), Reason> {
-    let body = join(known, &words.pieces, &words.language)?;
+    let body = join_as(known, &words.pieces, &words.language, Form::of(method))?;
     let mut pieces = body.pieces;
     let mut approvals = body.approvals;
     let mut fillings = body.fillings;
@@ -133,11 +166,12 @@ pub fn draft(
             pieces.extend(subject.pieces);
             approvals.extend(subject.approvals);
             fillings.extend(subject.fillings);
-            Some(subject.text)
+            // It is one line of a header.
+            Some(subject.text.split_whitespace().collect::<Vec<_>>().join(" "))
         }
         None => None,
     };
-    let sms = channel(method) == policy::contract::types::Channel::Sms;
+    let sms = channel(method) == Channel::Sms;
     let segments = if sms { twilio::measure(&body.text, SmartEncoding::Off).segments } else { 0 };
     let draft = Draft {
         method,

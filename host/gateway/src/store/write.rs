@@ -10,6 +10,7 @@ mod outgoing;
 mod person;
 mod redcap;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use policy::contract::types::Channel;
@@ -71,6 +72,10 @@ impl<'a> Writing<'a> {
             Step::Understand(understood) => self.understand(understood),
             Step::Misunderstand { sid, why, decisions, give_up } => {
                 self.misunderstand(sid, why, decisions, *give_up)
+            }
+            Step::OptOut { project, contact, why } => {
+                self.opt_out(&contact.key(), contact.channel(), project, &masked(why), None)?;
+                Ok(Committed::Done)
             }
             Step::Phones { project, pairs } => self.phones(project, pairs),
             Step::WriteBack { id, error, again } => self.write_back(id, error.as_deref(), *again),
@@ -195,6 +200,9 @@ impl<'a> Writing<'a> {
                 | Step::Report(Report { id: Some(id), .. }) => ids.push(id.as_str()),
                 Step::Report(report) => sids.push(report.sid.as_str()),
                 Step::Understand(understood) => inbound.push(understood.sid.as_str()),
+                Step::OptOut { contact, .. } => {
+                    recipients.insert(self.vault.lookup(&contact.key()));
+                }
                 Step::Receive(received) => {
                     recipients.insert(self.vault.lookup(received.number.expose()));
                 }
@@ -247,12 +255,9 @@ impl<'a> Writing<'a> {
     }
 }
 
-/// Where a draft goes.
-pub(super) fn address(draft: &policy::contract::reviewer::Draft) -> &str {
-    use policy::contract::types::Address;
-    match &draft.to {
-        Address::Phone(to) | Address::Email(to) => to,
-    }
+/// Where a draft goes, under the spelling by which it is found again.
+pub(super) fn address(draft: &policy::contract::reviewer::Draft) -> Cow<'_, str> {
+    crate::mail::key(&draft.to)
 }
 
 fn copy_kind(message: &Message) -> &'static str {
