@@ -49,6 +49,8 @@ pub struct Play {
     pub twilio: String,
     /// `[schedules]`; by default the study begins here, so that what is due is sent.
     pub schedules: String,
+    /// `[mail]`, without the sandbox's server; none by default.
+    pub mail: Option<String>,
     /// `[messages]`.
     pub messages: String,
     /// `[participant]`.
@@ -78,6 +80,8 @@ pub struct Words {
     pub part: &'static str,
     /// Its purposes.
     pub purposes: &'static [&'static str],
+    /// Its methods; none for every one.
+    pub methods: &'static [&'static str],
     /// Its template.
     pub text: String,
     /// The identifier fields that its approval names.
@@ -88,7 +92,8 @@ pub struct Words {
 
 /// A wording that is approved, in English.
 pub fn words(id: &'static str, part: &'static str, purposes: &'static [&'static str], text: &str) -> Words {
-    Words { id, language: "en", part, purposes, text: text.into(), identifiers: &[], approved: true }
+    let (methods, identifiers) = (&[][..], &[][..]);
+    Words { id, language: "en", part, purposes, methods, text: text.into(), identifiers, approved: true }
 }
 
 impl Default for Play {
@@ -116,6 +121,7 @@ impl Default for Play {
             name: "sleep".into(),
             twilio: "keywords = \"twilio\"\n[twilio.attested]\nrequest-inspector-off = \"a test\"\n".into(),
             schedules: "go-live = \"everything\"\n".into(),
+            mail: None,
             messages: "methods = [\"sms-link\"]\ndefault-method = \"sms-link\"\n".into(),
             participant: "phone-field = \"mobile\"\nlanguage-field = \"language\"\ntime-zone-field = \"zone\"\n\
                           opt-out-field = \"texts_stopped\"\n[participant.consent]\n\
@@ -178,11 +184,14 @@ impl Play {
             self.invitations,
             base = sandbox.twilio_url(),
         );
+        if let Some(mail) = &self.mail {
+            let _ = write!(toml, "[mail]\nserver = \"{}\"\n{mail}\n", sandbox.smtp_url());
+        }
         for words in &self.wordings {
             let _ = write!(
                 toml,
-                "[[wording]]\nid = {:?}\nlanguage = {:?}\npart = {:?}\npurposes = {:?}\ntext = {:?}\n",
-                words.id, words.language, words.part, words.purposes, words.text
+                "[[wording]]\nid = {:?}\nlanguage = {:?}\npart = {:?}\npurposes = {:?}\nmethods = {:?}\ntext = {:?}\n",
+                words.id, words.language, words.part, words.purposes, words.methods, words.text
             );
             if words.approved {
                 let _ = write!(

@@ -2,6 +2,7 @@
 //!
 //! Unknown keys are refused, and every problem is told at once, with its line and with help.
 
+mod mail;
 mod project;
 mod reader;
 mod schedules;

@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use clap::Args;
-use gateway::store::StoreError;
+use gateway::store::{Contact, StoreError};
 use gateway::{Clock, Gateway};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -182,7 +182,8 @@ async fn panel(gateway: &Gateway, project: &str, zone: &TimeZone) -> Result<Vec<
         entries.push((at, entry(&log::line(store, message, zone).await?, model.as_deref())));
     }
     for opt_out in store.all_opt_outs().await? {
-        for record in store.records_of(project, &opt_out.number).await? {
+        let Contact::Phone(number) = &opt_out.of else { continue };
+        for record in store.records_of(project, number).await? {
             let title = if opt_out.ended.is_some() { "Opt-out: ended" } else { "Opt-out: texts are stopped" };
             let how = match opt_out.source.as_str() {
                 "keyword" => "the participant sent a keyword such as STOP",

@@ -1,4 +1,4 @@
-//! Exports for people who have no account here. An export of opt-outs holds phone numbers: it is what the
+//! Exports for people who have no account here. An export of opt-outs holds phone numbers and mailboxes: it is what the
 //! study team needs in order to honour them elsewhere.
 
 use gateway::store::{Store, StoreError};
@@ -30,7 +30,7 @@ pub async fn opt_outs(store: &Store, out: impl std::io::Write) -> Result<(), Exp
     for opt_out in store.all_opt_outs().await? {
         let project = if opt_out.project.is_empty() { "(institution)" } else { &opt_out.project };
         csv.write_record([
-            opt_out.number.expose(),
+            opt_out.of.expose(),
             opt_out.channel.word(),
             project,
             &at(opt_out.at),

@@ -9,14 +9,16 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use gateway::Clock;
 use gateway::ledger::Head;
+use gateway::mail::Mailbox;
 use gateway::project::Project;
-use gateway::store::{self, Committed, Database, Fate, Scope, Step, Store};
+use gateway::store::{self, Committed, Contact, Database, Fate, Scope, Step, Store};
 use gateway::vault::Keys;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use miette::{Context, IntoDiagnostic, miette};
 use policy::Engine;
 use serde_json::json;
+use twilio::PhoneNumber;
 
 use crate::{config, costs, export, log, privacy, purge, story};
 
@@ -219,6 +221,20 @@ pub enum OptOuts {
         #[arg(long)]
         csv: bool,
     },
+    /// Note that somebody asked not to be written to, by a letter or by an e-mail that only people read
+    Add {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The e-mail address, or the phone number with its country code
+        #[arg(value_name = "ADDRESS")]
+        address: String,
+        /// For one project; for all of them without it
+        #[arg(long, value_name = "NAME")]
+        project: Option<String>,
+        /// Who notes it, and how it was asked for
+        #[arg(long)]
+        why: String,
+    },
 }
 
 /// The ledger.
@@ -354,6 +370,17 @@ pub async fn run(command: Command, clock: &Clock, out: &mut dyn Write) -> miette
             }
             export::opt_outs(&config.open(clock)?, out).await.into_diagnostic()?;
             Ok(ExitCode::SUCCESS)
+        }
+        Command::OptOuts(OptOuts::Add { config, address, project, why }) => {
+            let contact = contact(&address)?;
+            if let Some(name) = &project {
+                // An opt-out from a misspelt project would hold nowhere.
+                config.knows(name)?;
+            }
+            let store = config.open(clock)?;
+            let project = project.unwrap_or_default();
+            store.commit(Step::OptOut { project, contact, why }).await.into_diagnostic()?;
+            write(out, "noted; nothing more is sent there\n")
         }
         Command::Ledger(Ledger::Verify { config, head }) => verify(&config.open(clock)?, head, out).await,
         Command::Tasks(Tasks::List { config, json }) => list_tasks(&config.open(clock)?, json, out).await,
@@ -673,6 +700,17 @@ async fn commit(
 
 fn zone_of(name: &str) -> miette::Result<TimeZone> {
     TimeZone::get(name).into_diagnostic().wrap_err("the zone of the times shown")
+}
+
+/// A mailbox, or a number with its country code.
+fn contact(address: &str) -> miette::Result<Contact> {
+    if let Ok(number) = PhoneNumber::from_e164(address.trim()) {
+        return Ok(Contact::Phone(number));
+    }
+    let help = "such as ben@example.org, or +16175550121";
+    Mailbox::read(address)
+        .map(Contact::Mailbox)
+        .map_err(|_| miette!(help = help, "this is neither an e-mail address nor a phone number"))
 }
 
 fn write(out: &mut dyn Write, text: &str) -> miette::Result<ExitCode> {

@@ -8,6 +8,7 @@ use gateway::outbox::{Message, State};
 use gateway::store::{Scope, Store, StoreError};
 use gateway::vocabulary::Word;
 use jiff::tz::TimeZone;
+use policy::contract::types::Channel;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -142,7 +143,7 @@ fn next(message: &Message, zone: &TimeZone) -> Option<String> {
         State::Claimed => Some("A sender has it, and reviews it once more.".into()),
         State::Held => Some("A person must look; then `consentry release` decides it again.".into()),
         State::Submitting => {
-            Some(format!("If Twilio's answer is not here by {look_at}, it is taken for unknown."))
+            Some(format!("If the answer is not here by {look_at}, it is taken for unknown."))
         }
         State::Accepted | State::Sent => {
             Some(format!("If Twilio reports nothing, it is asked at {look_at} what became of it."))
@@ -161,8 +162,10 @@ fn cost(message: &Message) -> Option<String> {
             twilio::decimal(price),
             segments.unwrap_or_default()
         )),
-        (None, Some(_)) => Some("Twilio has not told its price yet.".into()),
-        (None, None) => None,
+        (None, Some(_)) if message.channel() != Channel::Email => {
+            Some("Twilio has not told its price yet.".into())
+        }
+        (None, _) => None,
     }
 }
 
@@ -206,8 +209,12 @@ fn sentence(kind: &str, facts: &Value, zone: &TimeZone) -> String {
         }
         "refused" => format!("what a policy asked for is not done: {}", text("sentence")),
         "submitting" => {
-            "the request to Twilio was about to leave, and this was on the disk before its first byte".into()
+            let whom = if text("by") == "email" { "the mail server" } else { "Twilio" };
+            format!(
+                "the request to {whom} was about to leave, and this was on the disk before its first byte"
+            )
         }
+        "mailed" => "the mail server took it".into(),
         "accepted" => format!("Twilio took it, as {} ({})", text("sid"), status()),
         "status" => match facts["code"].as_u64().and_then(|code| u32::try_from(code).ok()) {
             Some(code) => format!("Twilio reported {} with error {code}: {}", status(), in_words(code)),

@@ -50,9 +50,9 @@ pub struct Known {
     pub survey_link: Option<String>,
     /// The number at hand.
     pub phone: Option<PhoneNumber>,
-    /// The opt-outs in force for the number.
+    /// The opt-outs in force for the number and the mailbox.
     pub opt_outs: Vec<OptOut>,
-    /// What was sent to the number.
+    /// What was sent to the number and the mailbox.
     pub recent: Vec<PastMessage>,
     /// Unanswered invitations of the record.
     pub open_invitations: Vec<Survey>,
@@ -360,6 +360,12 @@ pub fn phone_of(project: &Project, model: &redcap::Project, record: &Record) -> 
     PhoneNumber::parse(typed, &project.region).ok()
 }
 
+/// What stands in a record's designated field for a mailbox, whether it is one or not.
+pub fn mailbox_of(project: &Project, model: &redcap::Project, record: &Record) -> Option<String> {
+    let typed = record.get(project.fields.email.as_deref()?, &participant_place(project, model))?.trim();
+    (!typed.is_empty()).then(|| typed.to_owned())
+}
+
 fn participant(
     project: &Project,
     model: &redcap::Project,
@@ -380,7 +386,7 @@ fn participant(
     Participant {
         record: Some(record.id.clone()),
         phone: phone_of(project, model, record).map(|phone| phone.expose().into()),
-        email: value(&fields.email),
+        email: mailbox_of(project, model, record),
         preference: value(&fields.preference).and_then(|code| redcap_code(&code)),
         language: value(&fields.language),
         time_zones: zone.into_iter().collect(),

@@ -10,6 +10,7 @@ use policy::contract::types::{
 };
 use policy::contract::wordings::{ApprovalState, Part};
 
+use crate::mail::Mailbox;
 use crate::outbox::{Reason, State};
 use crate::store::Scope;
 use crate::vocabulary::channel;
@@ -49,7 +50,7 @@ impl Stop {
 pub fn opted_out() -> Reason {
     Reason {
         rule: "floor.opted-out".into(),
-        sentence: "PARTICIPANT OPTED OUT: this number asked not to be written to".into(),
+        sentence: "PARTICIPANT OPTED OUT: this address asked not to be written to".into(),
         citation: Some("47 CFR 64.1200(a)(10)".into()),
     }
 }
@@ -119,6 +120,7 @@ pub fn at_review(facts: &AtReview<'_>) -> Result<(), Stop> {
     {
         return Err(Stop::suppress(opted_out()));
     }
+    mailbox(&facts.draft.to)?;
     approved(facts)?;
     consent(facts)?;
     identifiers(facts)?;
@@ -144,6 +146,16 @@ fn in_time(now: u32, not_after: Option<u32>) -> Result<(), Stop> {
             look_at: None,
         }),
         _ => Ok(()),
+    }
+}
+
+/// What no mail server could make anything of is for a person, who mends it in REDCap.
+fn mailbox(to: &Address) -> Result<(), Stop> {
+    match to {
+        Address::Email(to) => {
+            Mailbox::read(to).map(|_| ()).map_err(|not| Stop::hold("send.address", not.to_string()))
+        }
+        Address::Phone(_) => Ok(()),
     }
 }
 

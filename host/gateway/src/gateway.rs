@@ -27,7 +27,7 @@ use twilio::PhoneNumber;
 use crate::account::Look;
 use crate::clock::Clock;
 use crate::decide::Asked;
-use crate::facts::{Known, phone_of};
+use crate::facts::{Known, mailbox_of, phone_of};
 use crate::lease::Leases;
 use crate::outbox::{Message, NewMessage, Reason, State};
 use crate::pace::Pace;
@@ -68,8 +68,8 @@ pub(crate) struct Work {
     pub(crate) listed: Mutex<Listed>,
     /// When a webhook could not be stored for the last time, in seconds.
     pub(crate) missed: AtomicU32,
-    /// How fast texts and calls may go.
-    pub(crate) pace: Mutex<(Pace, Pace)>,
+    /// How fast texts, calls and e-mails may go.
+    pub(crate) pace: Mutex<(Pace, Pace, Pace)>,
     /// What is known of the account.
     pub(crate) account: Mutex<Look>,
 }
@@ -560,7 +560,13 @@ impl Gateway {
         };
         let failed = |error: StoreError| Reason::new("facts.store", error.to_string());
         let records = message.new.record.iter().cloned().collect();
-        let history = self.store.history(&project.name, phone.as_ref(), records).await.map_err(failed)?;
+        let mailbox = match (&message.new.mailbox, &record) {
+            (Some(mailbox), _) => Some(mailbox.expose().to_owned()),
+            (None, Some(record)) => mailbox_of(&project, &model, record),
+            (None, None) => None,
+        };
+        let history = self.store.history(&project.name, phone.as_ref(), mailbox, records).await;
+        let history = history.map_err(failed)?;
         let mut known = Known {
             project,
             model,
@@ -855,6 +861,7 @@ impl Work {
             pace: Mutex::new((
                 Pace::new(project.account.segments_a_second),
                 Pace::new(project.account.calls_a_second),
+                Pace::new(project.mail.as_ref().map_or(1, |mail| mail.mails_a_second)),
             )),
             account: Mutex::default(),
         }

@@ -51,7 +51,7 @@ impl Gateway {
         let design = project.design().unwrap_or_default();
         let mut participants = Vec::new();
         let records = self.store.records_of(&project.name, &waiting.number).await?;
-        let history = self.store.history(&project.name, Some(&waiting.number), records.clone()).await?;
+        let history = self.store.history(&project.name, Some(&waiting.number), None, records.clone()).await?;
         let mut known = Known {
             project: project.clone(),
             model: design.model.clone(),

@@ -28,6 +28,7 @@ mod inbox;
 mod interpret;
 mod lease;
 pub mod ledger;
+pub mod mail;
 pub mod metrics;
 mod mistakes;
 pub mod outbox;

@@ -58,7 +58,7 @@ const OTHER: &str = "other";
 
 /// Tells the recorder what everything means, once it is installed.
 pub fn describe() {
-    describe_counter!(SENDS, Unit::Count, "Submissions to Twilio by how they ended");
+    describe_counter!(SENDS, Unit::Count, "Submissions to Twilio and to mail servers by how they ended");
     describe_histogram!(SEND, Unit::Seconds, "From when a message was due to its request to Twilio");
     describe_histogram!(REQUEST, Unit::Seconds, "How long Twilio took to answer");
     describe_counter!(ERRORS, Unit::Count, "Errors that Twilio answered or reported, by its code");
@@ -85,12 +85,12 @@ pub fn describe() {
     describe_gauge!(LEASES, Unit::Count, "Pieces of the work that this daemon does for all, by kind");
 }
 
-/// How a submission to Twilio ended.
+/// How a submission to Twilio or to a mail server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// Twilio has it.
+    /// It was taken.
     Accepted,
-    /// Twilio said no.
+    /// The answer was no.
     Refused,
     /// It may or may not have been sent.
     Unknown,

@@ -9,7 +9,8 @@ use policy::contract::types::{Attempt, Channel, Purpose, Survey};
 use serde::{Deserialize, Serialize};
 use twilio::{CallStatus, MessageStatus, PhoneNumber};
 
-use crate::schedule::{Frozen, Mailbox, Origin};
+use crate::mail::Mailbox;
+use crate::schedule::{Frozen, Origin};
 use crate::vocabulary::channel;
 
 /// Where a message stands.
@@ -27,7 +28,7 @@ pub enum State {
     Submitting,
     /// Twilio has it.
     Accepted,
-    /// The carrier has it.
+    /// The carrier has it, or the mail server.
     Sent,
     /// It arrived.
     Delivered,

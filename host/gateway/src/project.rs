@@ -10,7 +10,8 @@ use policy::contract::twilio::SenderKind;
 use policy::contract::types::{self, Consent, ConsentManner, DeliveryMethod, Protocol};
 use twilio::PhoneNumber;
 
-use crate::schedule::{Design, Mailbox};
+use crate::mail::{MailAccount, Mailbox};
+use crate::schedule::Design;
 use crate::wording::{Wording, WordingApproval};
 
 /// A project that messages are sent for.
@@ -59,6 +60,8 @@ pub struct Project {
     pub wordings: Vec<Wording>,
     /// The account.
     pub account: TwilioAccount,
+    /// The mail server; none where the project sends no e-mail.
+    pub mail: Option<MailAccount>,
     /// The three policies.
     pub policies: Policies,
     /// Texts that one number may get in 24 hours, whatever the policies say.

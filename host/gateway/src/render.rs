@@ -1,11 +1,15 @@
 //! Render: the template policy names pieces; the host fills, joins, measures and digests them.
 
 use policy::contract::reviewer::{Approval, Draft, Filling};
-use policy::contract::types::{Address, DeliveryMethod};
+use policy::contract::types::{Address, Channel, DeliveryMethod};
 use policy::contract::wordings::{ApprovalState, Part, Piece};
 use policy::contract::writer::Words;
+use redcap::html::{has_tag, text_to_html};
 use redcap::logic::Context;
-use redcap::pipe::{Filled, LinkKind, LinkRequest, pipe, pipe_without_identifiers};
+use redcap::pipe::{
+    Filled, LinkKind, LinkRequest, Piped, pipe, pipe_into_html, pipe_into_html_without_identifiers,
+    pipe_without_identifiers,
+};
 use redcap::reference::{Instance, Surroundings};
 use redcap::{Place, Record};
 use twilio::SmartEncoding;
@@ -31,8 +35,32 @@ pub struct Joined {
     pub links: Vec<String>,
 }
 
-/// Fills and joins pieces, or says which of them cannot be filled.
+/// How a text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// As a phone shows it.
+    Plain,
+    /// As an e-mail shows it. A wording without tags is plain text, and made HTML.
+    Html,
+}
+
+impl Form {
+    fn of(method: DeliveryMethod) -> Form {
+        if channel(method) == Channel::Email { Form::Html } else { Form::Plain }
+    }
+
+    /// What stands between two pieces.
+    fn between(self) -> char {
+        if self == Form::Html { '\n' } else { ' ' }
+    }
+}
+
+/// Fills and joins pieces into plain text, or says which of them cannot be filled.
 pub fn join(known: &Known, pieces: &[Piece], language: &str) -> Result<Joined, Reason> {
+    join_as(known, pieces, language, Form::Plain)
+}
+
+fn join_as(known: &Known, pieces: &[Piece], language: &str, form: Form) -> Result<Joined, Reason> {
     let mut joined =
         Joined { text: String::new(), pieces: vec![], approvals: vec![], fillings: vec![], links: vec![] };
     for piece in pieces {
@@ -43,9 +71,9 @@ pub fn join(known: &Known, pieces: &[Piece], language: &str) -> Result<Joined, R
             let sentence = format!("there is no wording `{id}` in the language `{language}`");
             return Err(Reason::new("render.wording", masked(&sentence)));
         };
-        let (text, fillings, links) = fill(known, &wording)?;
+        let (text, fillings, links) = fill(known, &wording, form)?;
         if !joined.text.is_empty() {
-            joined.text.push(' ');
+            joined.text.push(form.between());
         }
         joined.text.push_str(text.trim());
         joined.pieces.push(PieceApproval {
@@ -68,9 +96,8 @@ pub fn join(known: &Known, pieces: &[Piece], language: &str) -> Result<Joined, R
     Ok(joined)
 }
 
-fn fill(known: &Known, wording: &Wording) -> Result<(String, Vec<Filling>, Vec<String>), Reason> {
-    let is_html = wording.methods == [DeliveryMethod::Email] && wording.text.contains('<');
-    let record = piped_record(known, wording, is_html);
+fn fill(known: &Known, wording: &Wording, form: Form) -> Result<(String, Vec<Filling>, Vec<String>), Reason> {
+    let record = piped_record(known, wording);
     let place = known.place();
     let surroundings = surroundings(known);
     let context = Context::new(&known.model, &record, &place, known.civil());
@@ -92,10 +119,19 @@ fn fill(known: &Known, wording: &Wording) -> Result<(String, Vec<Filling>, Vec<S
         (wanted.kind == LinkKind::Survey && same).then(|| known.survey_link.clone()).flatten()
     };
     let withholds = known.schedule().is_some_and(|schedule| schedule.blanks_identifiers);
-    let piped = if withholds {
-        pipe_without_identifiers(&wording.text, &context, &link)
-    } else {
-        pipe(&wording.text, &context, &link)
+    let template = wording.text.as_str();
+    // Whether it is HTML the wording says, and not what a participant typed.
+    let piped = match (form, withholds) {
+        (Form::Html, false) if has_tag(template) => pipe_into_html(template, &context, &link),
+        (Form::Html, true) if has_tag(template) => {
+            pipe_into_html_without_identifiers(template, &context, &link)
+        }
+        (_, false) => pipe(template, &context, &link),
+        (_, true) => pipe_without_identifiers(template, &context, &link),
+    };
+    let piped = match form {
+        Form::Html if !has_tag(template) => Piped { text: text_to_html(&piped.text), ..piped },
+        _ => piped,
     };
     if let Some(problem) = piped.problems.first() {
         return Err(Reason::new(
@@ -120,36 +156,20 @@ fn fill(known: &Known, wording: &Wording) -> Result<(String, Vec<Filling>, Vec<S
     Ok((piped.text, fillings, piped.links))
 }
 
-/// What a wording is filled from: the record as it is, or as it was when the message was scheduled. In HTML no
-/// value may be taken for a tag.
-fn piped_record(known: &Known, wording: &Wording, is_html: bool) -> Record {
-    let mut record = known.record.as_deref().cloned().unwrap_or_else(|| Record::new(""));
+/// What a wording is filled from: the record as it is, or as it was when the message was scheduled.
+fn piped_record(known: &Known, wording: &Wording) -> Record {
+    let record = known.record.as_deref();
     if let Some(frozen) = &known.frozen
         && frozen.wordings.iter().any(|(id, _)| *id == wording.id)
     {
-        let mut then = Record::new(&record.id);
+        let mut then = Record::new(record.map_or("", |record| &record.id));
         for held in &frozen.values {
             let (event, instrument) = (held.event.clone(), held.instrument.clone());
             then.set(&held.field, &Place { event, instrument, instance: held.instance }, &held.value);
         }
-        record = then;
+        return then;
     }
-    if is_html {
-        let escaped: Vec<_> = record
-            .places()
-            .flat_map(|place| record.values(place).map(move |(field, value)| (place, field, value)))
-            .filter(|(_, _, value)| value.contains(['<', '>', '&', '"']))
-            .map(|(place, field, value)| (place.clone(), field.to_owned(), escape(value)))
-            .collect();
-        for (place, field, value) in escaped {
-            record.set(&field, &place, &value);
-        }
-    }
-    record
-}
-
-fn escape(value: &str) -> String {
-    value.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    record.cloned().unwrap_or_else(|| Record::new(""))
 }
 
 fn surroundings(known: &Known) -> Surroundings {
@@ -173,7 +193,7 @@ pub(crate) fn links_wanted(known: &Known) -> Vec<LinkRequest> {
     });
     for wording in own {
         let Some(wording) = known.wording(&wording.id, &wording.language) else { continue };
-        let record = piped_record(known, &wording, false);
+        let record = piped_record(known, &wording);
         let (place, surroundings) = (known.place(), surroundings(known));
         let context = Context::new(&known.model, &record, &place, known.civil());
         let context = Context { surroundings: &surroundings, ..context };
@@ -200,7 +220,7 @@ pub fn draft(
     sender: Option<String>,
     to: Address,
 ) -> Result<(Draft, Vec<PieceApproval>), Reason> {
-    let body = join(known, &words.pieces, &words.language)?;
+    let body = join_as(known, &words.pieces, &words.language, Form::of(method))?;
     let mut pieces = body.pieces;
     let mut approvals = body.approvals;
     let mut fillings = body.fillings;
@@ -210,11 +230,12 @@ pub fn draft(
             pieces.extend(subject.pieces);
             approvals.extend(subject.approvals);
             fillings.extend(subject.fillings);
-            Some(subject.text)
+            // It is one line of a header.
+            Some(subject.text.split_whitespace().collect::<Vec<_>>().join(" "))
         }
         None => None,
     };
-    let sms = channel(method) == policy::contract::types::Channel::Sms;
+    let sms = channel(method) == Channel::Sms;
     let segments = if sms { twilio::measure(&body.text, SmartEncoding::Off).segments } else { 0 };
     let draft = Draft {
         method,

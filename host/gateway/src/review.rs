@@ -1,14 +1,16 @@
 //! Review: the floor first, then the compliance policy, which can only be stricter.
 
 use policy::contract::reviewer::{Draft, Stage, Verdict};
-use policy::contract::types::Occasion;
+use policy::contract::types::{Channel, Occasion};
 use policy::{Reply, Request};
 
 use crate::decide::Asked;
 use crate::facts::Known;
 use crate::floor::{self, AtReview, PieceApproval, Stop};
 use crate::gateway::Gateway;
+use crate::mail;
 use crate::outbox::{Message, Reason, State};
+use crate::vocabulary::channel;
 
 /// Where a review sends a message.
 #[derive(Debug)]
@@ -32,7 +34,11 @@ impl Gateway {
         stage: Stage,
         known: &mut Known,
     ) -> Reviewed {
-        let account = self.account(&known.project.name);
+        // A mail server knows nothing of Twilio's account, nor the other way round.
+        let account = match channel(draft.method) {
+            Channel::Email => mail::account(&known.project),
+            Channel::Sms | Channel::Voice => self.account(&known.project.name),
+        };
         let opted_out: Vec<_> = known.opt_outs.iter().map(|opt_out| opt_out.channel).collect();
         let staff_identifiers = known.staff(message).map_or_else(Vec::new, |staff| staff.identifiers.clone());
         let facts = AtReview {

@@ -61,6 +61,10 @@ fn given(message: &Message, occasion: &Occasion, known: &Known) -> Option<Result
         return Some(Ok(Route::Skip(finding("attempts", sentence))));
     }
     let by_email = channel(method) == Channel::Email;
+    if by_email && known.project.mail.is_none() {
+        let sentence = "the project sends no e-mails: there is no table [mail]";
+        return Some(Ok(Route::Skip(finding("not-enabled", sentence))));
+    }
     match origin.whom {
         Whom::Staff if known.staff(message).is_none() => {
             let sentence = "the alert names an address that no administrator registered; register it under \

@@ -19,6 +19,7 @@ use redcap::project::{Alert, AutomatedInvitation, CLASSIC_EVENT, Condition, Join
 use serde::{Deserialize, Serialize};
 use twilio::PhoneNumber;
 
+use crate::mail::Mailbox;
 use crate::project::{InvitationRule, Project};
 use crate::vocabulary::redcap_code;
 use crate::wording::Wording;
@@ -145,32 +146,6 @@ pub enum To {
     Mailbox(Mailbox),
     /// Words that are no number and no mailbox. They are not kept: nobody knows what they are.
     Nobody,
-}
-
-/// A mailbox. It does not print.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mailbox(String);
-
-impl Mailbox {
-    /// What looks like one: something, an at sign, a domain with a dot in it.
-    pub fn read(text: &str) -> Option<Mailbox> {
-        let text = text.trim();
-        let (name, domain) = text.rsplit_once('@')?;
-        let plain = |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c == '@');
-        let dotted = domain.split('.').count() > 1 && domain.split('.').all(|label| !label.is_empty());
-        (plain(name) && plain(domain) && dotted).then(|| Mailbox(text.to_lowercase()))
-    }
-
-    /// The mailbox.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Mailbox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Mailbox(…)")
-    }
 }
 
 /// Where an occasion comes from: a schedule, and which of its messages.

@@ -2,9 +2,11 @@
 //!
 //! The delivery contract: the step to `submitting` is committed before the first byte leaves. A 4xx, and a
 //! connection that never came about, are a definite no, and routing is asked again. Everything else without
-//! a 201 is unknown, and is never sent again: Twilio's report settles it, or a look at its list.
+//! a 201 is unknown, and is never sent again: Twilio's report settles it, or a look at its list. How that is
+//! with e-mail stands in [`crate::mail`].
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
@@ -17,6 +19,7 @@ use twilio::{ApiError, Class, CreateCall, CreateError, CreateMessage, MessageBod
 use crate::facts::Known;
 use crate::failpoint::{Point, pass};
 use crate::gateway::{Gateway, chain};
+use crate::mail;
 use crate::metrics::{self, Sent};
 use crate::outbox::{Message, Reason, State, backoff};
 use crate::pace::QUEUE_HOURS;
@@ -33,7 +36,7 @@ const CLAIM: u32 = 300;
 const AWAY: u32 = 20;
 
 /// Refusals for the recipient's sake before a person must look.
-const ATTEMPTS: usize = 5;
+pub(crate) const ATTEMPTS: usize = 5;
 
 /// Twilio keeps a text in its queue for at most this long, in seconds.
 const VALIDITY_MAX: u32 = 36_000;
@@ -45,16 +48,21 @@ impl Gateway {
     /// Sends what is due, and says how much that was. As many as the account lets run at once are on their way
     /// together; the next is claimed when one has ended, so that a reply overtakes what only waits.
     pub(crate) async fn send_due(&self, project: &Project) -> Result<usize, StoreError> {
+        // E-mails have a limit of their own: a mail server that hangs holds up no text.
+        let mails_out = AtomicU32::new(0);
+        let mails = &mails_out;
         let mut under_way = FuturesUnordered::new();
         let mut count = 0;
         let mut failed = None;
         let full = self.queue_is_full(project).await?;
         loop {
-            let free =
-                project.account.at_once.saturating_sub(u32::try_from(under_way.len()).unwrap_or(u32::MAX));
+            let mails_under_way = mails.load(Ordering::Relaxed);
+            let requests = u32::try_from(under_way.len()).unwrap_or(u32::MAX).saturating_sub(mails_under_way);
+            let free = project.account.at_once.saturating_sub(requests);
+            let free_mails = mail::AT_ONCE.saturating_sub(mails_under_way);
             let mut has_ended = false;
             let claimed = if failed.is_none() {
-                let mut claim = pin!(self.claim(project, free, full));
+                let mut claim = pin!(self.claim(project, free, free_mails, full));
                 loop {
                     // What is on its way goes on while more is claimed: nobody waits for it in vain.
                     tokio::select! {
@@ -76,9 +84,15 @@ impl Gateway {
                 count += messages.len();
                 for message in messages {
                     let lease = lease.clone();
+                    let is_mail = u32::from(message.channel() == Channel::Email);
+                    mails.fetch_add(is_mail, Ordering::Relaxed);
                     let span = tracing::info_span!("send", project = project.name, message = message.id);
-                    under_way
-                        .push(async move { self.carry(project, message, &lease).await }.instrument(span));
+                    let carried = async move {
+                        let carried = self.carry(project, message, &lease).await;
+                        mails.fetch_sub(is_mail, Ordering::Relaxed);
+                        carried
+                    };
+                    under_way.push(carried.instrument(span));
                 }
             }
             if has_ended {
@@ -95,22 +109,24 @@ impl Gateway {
     }
 
     /// Claims what may go now: texts as the sender's pace allows, replies only while Twilio's queue is full, and
-    /// calls as the account's pace allows.
+    /// calls as the account's pace allows. E-mails go as the mail server's pace allows, whatever Twilio does.
     async fn claim(
         &self,
         project: &Project,
         free: u32,
+        free_mails: u32,
         full: bool,
     ) -> Result<(Vec<Message>, Option<Lease>), StoreError> {
-        if self.draining() || free == 0 {
+        if self.draining() || free + free_mails == 0 {
             return Ok((vec![], None));
         }
         let Some(lease) = self.sending_lease(project).await? else { return Ok((vec![], None)) };
+        let now = self.clock.now();
+        let mails = free_mails.min(self.work[&project.name].pace.lock().2.available(now));
         let (texts, calls) = if self.inbound_is_read(project) {
             let pace = self.work[&project.name].pace.lock();
-            let now = self.clock.now();
             let (texts, calls) = (free.min(pace.0.available(now)), free.min(pace.1.available(now)));
-            if texts + calls == 0 {
+            if texts + calls + mails == 0 {
                 return Ok((vec![], None));
             }
             (texts, calls)
@@ -128,6 +144,7 @@ impl Gateway {
             lease: lease_of,
             texts,
             calls,
+            mails,
             in_all: free,
             replies_only: full,
             until,
@@ -138,7 +155,7 @@ impl Gateway {
         for message in &claimed {
             match message.channel() {
                 Channel::Voice => pace.1.take(1, self.clock.now()),
-                Channel::Email => {}
+                Channel::Email => pace.2.take(1, self.clock.now()),
                 Channel::Sms => {
                     let segments = message.draft.as_ref().map_or(1, |draft| draft.segments.max(1));
                     pace.0.take(segments, self.clock.now());
@@ -216,7 +233,7 @@ impl Gateway {
             version: message.version,
             lease: lease.clone(),
             ceiling: project.ceiling,
-            sender: project.account.number.expose().to_owned(),
+            sender: mail::sender(project, &draft),
             swept: self.inbound_needed(project, asked),
             decisions,
         };
@@ -245,9 +262,10 @@ impl Gateway {
         pass(Point::BeforeBytes);
         let now = self.clock.seconds();
         let outcome = match validity(now, message.new.not_after, reviewed.arrive_by) {
-            Some(validity) if now.saturating_sub(asked) < AWAY => {
-                self.submit(&message, &draft, &known, validity).await
-            }
+            Some(validity) if now.saturating_sub(asked) < AWAY => match channel(draft.method) {
+                Channel::Email => self.submit_mail(&message, &draft, &known).await,
+                Channel::Sms | Channel::Voice => self.submit(&message, &draft, &known, validity).await,
+            },
             // The machine slept, say: what was true when it was reviewed may not be true any more.
             _ => not_sent("send.late", "the daemon was away for a while before anything was sent"),
         };
@@ -286,8 +304,10 @@ impl Gateway {
     async fn submit(&self, message: &Message, draft: &Draft, known: &Known, validity: u32) -> Outcome {
         let now = self.clock.seconds();
         let Some(to) = number_of(draft) else {
-            let why =
-                Reason::new("send.channel", "this version of Consentry sends texts and spoken messages only");
+            let why = Reason::new(
+                "send.channel",
+                "this version of Consentry sends texts, spoken messages and e-mail",
+            );
             return Outcome::Held { code: None, why, stop: None };
         };
         let account = &known.project.account;

@@ -31,6 +31,7 @@ use twilio::{CallStatus, MessageBody, MessageStatus, PhoneNumber};
 use crate::clock::Clock;
 use crate::failpoint::{Point, pass};
 use crate::ledger::Tampered;
+use crate::mail::{Mailbox, mailbox_key};
 use crate::outbox::{Message, NewMessage, Reason, State};
 use crate::vault::{Keys, SealError, Vault};
 use crate::vocabulary::Word;
@@ -414,9 +415,11 @@ pub enum Step {
         texts: u32,
         /// How many calls.
         calls: u32,
-        /// How many in all.
+        /// How many e-mails.
+        mails: u32,
+        /// How many texts and calls in all.
         in_all: u32,
-        /// Whether only those for which somebody waits.
+        /// Whether only those texts and calls for which somebody waits.
         replies_only: bool,
         /// When the claims end, in seconds.
         until: u32,
@@ -489,6 +492,15 @@ pub enum Step {
         decisions: Vec<DecisionRow>,
         /// Whether to stop trying.
         give_up: bool,
+    },
+    /// Somebody asked, in a way that no machine reads, not to be written to: a person notes it.
+    OptOut {
+        /// The project's name, "" for the institution.
+        project: String,
+        /// The number or mailbox, which says for which channel it counts.
+        contact: Contact,
+        /// Who notes it, and how it was asked for.
+        why: String,
     },
     /// Numbers were read from REDCap.
     Phones {
@@ -881,6 +893,8 @@ pub enum Outcome {
         /// Twilio's first word.
         status: ProviderStatus,
     },
+    /// The mail server has it. Nothing more is heard of it.
+    Mailed,
     /// It was definitely not sent, and is decided again.
     Again {
         /// When.
@@ -994,11 +1008,46 @@ pub enum Committed {
     Count(u64),
 }
 
+/// A number or a mailbox. It does not print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Contact {
+    /// A number.
+    Phone(PhoneNumber),
+    /// A mailbox.
+    Mailbox(Mailbox),
+}
+
+impl Contact {
+    /// In clear.
+    pub fn expose(&self) -> &str {
+        match self {
+            Contact::Phone(number) => number.expose(),
+            Contact::Mailbox(mailbox) => mailbox.expose(),
+        }
+    }
+
+    /// Under which spelling it is found again.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Contact::Phone(number) => number.expose().to_owned(),
+            Contact::Mailbox(mailbox) => mailbox_key(mailbox.expose()),
+        }
+    }
+
+    /// The channel that somebody means who does not want to be written to there.
+    pub fn channel(&self) -> Channel {
+        match self {
+            Contact::Phone(_) => Channel::Sms,
+            Contact::Mailbox(_) => Channel::Email,
+        }
+    }
+}
+
 /// An opt-out in force.
 #[derive(Clone, Debug)]
 pub struct OptOut {
-    /// The number.
-    pub number: PhoneNumber,
+    /// Whom it is of.
+    pub of: Contact,
     /// The channel.
     pub channel: Channel,
     /// The project's name, "" for the institution.

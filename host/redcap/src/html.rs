@@ -31,6 +31,52 @@ pub fn html_to_speech(html: &str) -> String {
     sentences.text
 }
 
+/// Whether there is a tag in a text, so that it is HTML and not plain.
+#[must_use]
+pub fn has_tag(text: &str) -> bool {
+    text.match_indices('<').any(|(at, _)| tag(&text[at..]).is_some())
+}
+
+/// Plain text as it is written in HTML, inside of an attribute too: it is read back the same.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            c => html.push(c),
+        }
+    }
+    html
+}
+
+/// Plain text as simple HTML: paragraphs where lines are left blank, line ends kept, and addresses to click.
+#[must_use]
+pub fn text_to_html(text: &str) -> String {
+    let text = text.replace("\r\n", "\n");
+    let paragraphs = text.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty());
+    let lines = |paragraph: &str| paragraph.lines().map(clickable).collect::<Vec<_>>().join("<br>\n");
+    paragraphs.map(|paragraph| format!("<p>{}</p>", lines(paragraph))).collect::<Vec<_>>().join("\n")
+}
+
+/// A line with its addresses to click.
+fn clickable(line: &str) -> String {
+    let word = |word: &str| {
+        // What ends the sentence is not part of the address.
+        let address = word.trim_end_matches(['.', ',', ';', ':', '!', '?', ')']);
+        if !address.starts_with("https://") && !address.starts_with("http://") {
+            return escape(word);
+        }
+        let (address, rest) = (escape(address), escape(&word[address.len()..]));
+        format!("<a href=\"{address}\">{address}</a>{rest}")
+    };
+    line.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// What hears of the parts of a document, in order.
 trait Listener {
     fn char(&mut self, c: char);
@@ -523,6 +569,41 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn plain_text_becomes_html_that_reads_the_same() {
+        let text = "Dear Ben & Ann,\n\nsee https://example.edu/s?a=1&b=2.\nBye <3";
+        let html = text_to_html(text);
+        assert_eq!(
+            html,
+            "<p>Dear Ben &amp; Ann,</p>\n<p>see <a href=\"https://example.edu/s?a=1&amp;b=2\">\
+             https://example.edu/s?a=1&amp;b=2</a>.<br>\nBye &lt;3</p>"
+        );
+        assert_eq!(html_to_text(&html), "Dear Ben & Ann,\nsee https://example.edu/s?a=1&b=2.\nBye <3");
+    }
+
+    #[test]
+    fn a_tag_is_told_from_a_sign() {
+        for (text, expected) in [
+            ("a < b", false),
+            ("<3", false),
+            ("<p>a", true),
+            ("a<br/>b", true),
+            ("a </b>", true),
+            ("", false),
+        ] {
+            assert_eq!(has_tag(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        /// Whatever it is, it is text and no tag.
+        #[test]
+        fn what_is_escaped_reads_back_the_same(text in "[ -~]{0,60}") {
+            prop_assert!(!has_tag(&escape(&text)));
+            prop_assert_eq!(decode(&escape(&text)), text);
+        }
+    }
 
     #[test]
     fn html_becomes_lines() {

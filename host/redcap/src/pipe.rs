@@ -1,12 +1,14 @@
 //! Filling a message's text with what a record holds.
 //!
 //! Text in, text out: a message written in HTML is first turned to text by
-//! [`crate::html::html_to_text`], so that nothing a participant typed is ever taken for a tag. That
+//! [`crate::html::html_to_text`], so that nothing a participant typed is ever taken for a tag; what stays
+//! HTML, as the words of an e-mail do, is filled by [`pipe_into_html`], which keeps the same promise. That
 //! also takes care of what the rich text editor leaves between brackets: `[<b>first_name</b>]` and
 //! `[first_name&nbsp;]` are plain references by the time they get here.
 //!
 //! What goes in is never read for references again: a name of `[email]` stays a name.
 
+use crate::html::escape;
 use crate::project::{Choice, Field, FieldKind, Project};
 use crate::record::{Place, checkbox_column};
 use crate::reference::{Context, Instance, Reference, Span};
@@ -114,6 +116,48 @@ pub fn pipe_without_identifiers(
     fill(template, context, links, true)
 }
 
+/// As [`pipe`], into a text that is HTML: what goes in is never read as a tag, and a link is one to click.
+#[must_use]
+pub fn pipe_into_html(
+    template: &str,
+    context: &Context<'_>,
+    links: &dyn Fn(&LinkRequest) -> Option<String>,
+) -> Piped {
+    fill_html(template, context, links, false)
+}
+
+/// As [`pipe_into_html`], but whatever identifies a person is blank.
+#[must_use]
+pub fn pipe_into_html_without_identifiers(
+    template: &str,
+    context: &Context<'_>,
+    links: &dyn Fn(&LinkRequest) -> Option<String>,
+) -> Piped {
+    fill_html(template, context, links, true)
+}
+
+fn fill_html(
+    template: &str,
+    context: &Context<'_>,
+    links: &dyn Fn(&LinkRequest) -> Option<String>,
+    withhold: bool,
+) -> Piped {
+    fill_as(template, context, links, withhold, |before, reference, value| {
+        let written = escape(&value);
+        let is_link = reference.name.ends_with("-link") && value.starts_with("http");
+        if is_link && !inside_a_tag(before) {
+            format!("<a href=\"{written}\">{written}</a>")
+        } else {
+            written
+        }
+    })
+}
+
+/// Whether what follows stands between the angle brackets of a tag, as the address of a link does.
+fn inside_a_tag(before: &str) -> bool {
+    before.rfind('<') > before.rfind('>')
+}
+
 /// What a template pipes, as written, each once: for those who approve the text before there is a record.
 #[must_use]
 pub fn slots(template: &str) -> Vec<String> {
@@ -161,13 +205,24 @@ fn fill(
     links: &dyn Fn(&LinkRequest) -> Option<String>,
     withhold: bool,
 ) -> Piped {
+    fill_as(template, context, links, withhold, |_, _, value| value)
+}
+
+/// As [`fill`]; `written` says how a value is put in, by what stands before it in the template.
+fn fill_as(
+    template: &str,
+    context: &Context<'_>,
+    links: &dyn Fn(&LinkRequest) -> Option<String>,
+    withhold: bool,
+    written: impl Fn(&str, &Reference, String) -> String,
+) -> Piped {
     let mut piped = Piped::default();
     let mut at = 0;
     for (span, reference) in References::of(template) {
         copy(template, at..span.start, context.project, &mut piped);
         at = span.end;
         match one(&reference, context, links, withhold, &mut piped) {
-            Ok(text) => piped.text.push_str(&text),
+            Ok(text) => piped.text.push_str(&written(&template[..span.start], &reference, text)),
             Err(sentence) => {
                 piped.text.push_str(&template[span.clone()]);
                 piped.problems.push(Problem { at: span, sentence });
@@ -761,6 +816,29 @@ mod tests {
         }
         assert!(cases >= 200, "only {cases} cases were read");
         assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn what_goes_into_html_is_never_a_tag_and_a_link_is_one_to_click() {
+        let project = large_project();
+        let mut record = Record::new("1");
+        let here = Place::at("baseline_arm_1");
+        record.set("first_name", &here, "<b>\"A&B\"</b>");
+        let now = "2026-11-23T10:00:00".parse().unwrap();
+        let context = Context::new(&project, &record, &here, now);
+        let links = |_: &LinkRequest| Some("https://example.edu/s?a=1&b=2".to_owned());
+        for (template, wanted) in [
+            ("<p>[first_name]</p>", "<p>&lt;b&gt;&quot;A&amp;B&quot;&lt;/b&gt;</p>"),
+            (
+                "<p>[survey-link]</p>",
+                "<p><a href=\"https://example.edu/s?a=1&amp;b=2\">https://example.edu/s?a=1&amp;b=2</a></p>",
+            ),
+            ("<p>[survey-url]</p>", "<p>https://example.edu/s?a=1&amp;b=2</p>"),
+            ("<a href=\"[survey-link]\">x</a>", "<a href=\"https://example.edu/s?a=1&amp;b=2\">x</a>"),
+        ] {
+            let piped = pipe_into_html(template, &context, &links);
+            assert_eq!(piped.text, wanted, "{:?}", piped.problems);
+        }
     }
 
     /// Runs over real projects, which are not ours to ship: what they write is understood.

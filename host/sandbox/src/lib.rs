@@ -8,7 +8,8 @@
 //! - `/redcap/api/` and `/redcap/surveys/`: a REDCap with one project, read from project XML.
 //! - `/handset`: the participants' phones.
 //!
-//! [`Sandbox::start`] listens on loopback. [`Sandbox::in_process`] has no socket: clients are given its
+//! [`Sandbox::start`] listens on loopback, and beside it there is a mail server on a port of its own, with every
+//! mailbox that there is ([`Mailboxes`]). [`Sandbox::in_process`] has no socket: clients are given its
 //! [`Sandbox::wire`], and what it would post by itself waits for [`Sandbox::deliver`].
 //!
 //! Either keeps everything in memory, and forgets it when dropped. The instant is given to it; it never
@@ -20,6 +21,7 @@ mod faults;
 mod form;
 mod handset;
 mod mail;
+mod post;
 mod sandbox;
 mod study;
 mod world;
@@ -29,6 +31,7 @@ pub use faults::{
     CallbackFault, CallbackMix, CreateFault, CreateMix, CreateSeen, DeleteSeen, Faults, RedcapFault,
 };
 pub use handset::{Delivery, Direction, Handset, HandsetCall, HandsetText, Said, TimedOut};
+pub use mail::{MailFault, Mailboxes, ReceivedMail};
 pub use sandbox::{Sandbox, SandboxConfig, StartError};
 pub use study::{NotImported, Redcap, SurveyOutcome};
 pub use world::Now;

@@ -17,7 +17,8 @@ use crate::account::{self, Account, Twilio, TwilioAccount};
 use crate::connection::{Line, Lines, call};
 use crate::faults::Faults;
 use crate::handset::{self, Handset};
-use crate::mail::Mail;
+use crate::mail::{MailServer, Mailboxes};
+use crate::post::Post;
 use crate::study::{self, Redcap, Study};
 use crate::world::{Now, World};
 
@@ -90,6 +91,8 @@ const NOWHERE: &str = "https://sandbox.example";
 pub struct Sandbox {
     world: Arc<World>,
     router: Router,
+    /// None in process: a mail server is a socket.
+    mail: Option<MailServer>,
     /// Dropping it ends the server, if there is one.
     stop: Option<oneshot::Sender<()>>,
 }
@@ -103,7 +106,7 @@ impl fmt::Debug for Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         // Whoever gets the mail mostly holds a wire to the sandbox, and neither would ever go.
-        self.world.mail.set_receiver(None);
+        self.world.post.set_receiver(None);
         self.stop = None;
     }
 }
@@ -124,8 +127,11 @@ impl Sandbox {
         let cannot_listen = |source| StartError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(cannot_listen)?;
         let base_url = format!("http://{}", listener.local_addr().map_err(cannot_listen)?);
-        let mail = Mail::network().map_err(StartError::Http)?;
-        let mut sandbox = Self::make(config, base_url, mail, extra)?;
+        let post = Post::network().map_err(StartError::Http)?;
+        let listen = config.listen;
+        let mut sandbox = Self::make(config, base_url, post, extra)?;
+        let mail = MailServer::start(Arc::clone(&sandbox.world), listen).await;
+        sandbox.mail = Some(mail.map_err(|source| StartError::Listen { address: listen, source })?);
 
         let (stop, stopped) = oneshot::channel::<()>();
         let service = sandbox.router.clone().into_make_service_with_connect_info::<Line>();
@@ -142,10 +148,10 @@ impl Sandbox {
     /// what it would post by itself waits for [`Self::deliver`]. So the same calls always lead to the same. It
     /// listens nowhere, whatever the configuration says.
     pub fn in_process(config: SandboxConfig) -> Result<Self, StartError> {
-        Self::make(config, NOWHERE.to_owned(), Mail::in_process(), Router::new())
+        Self::make(config, NOWHERE.to_owned(), Post::in_process(), Router::new())
     }
 
-    fn make(config: SandboxConfig, base_url: String, mail: Mail, extra: Router) -> Result<Self, StartError> {
+    fn make(config: SandboxConfig, base_url: String, post: Post, extra: Router) -> Result<Self, StartError> {
         let (project, _) = read_project(config.project_xml.as_bytes()).map_err(StartError::Project)?;
         let number = PhoneNumber::from_e164(&config.twilio.number).map_err(StartError::Number)?;
         let now = (config.now)();
@@ -153,13 +159,13 @@ impl Sandbox {
         let account = Account::new(config.twilio, number, now);
         let mut study = Study::new(project, config.api_token, local_now);
         study.phone_field = config.phone_field;
-        let world = Arc::new(World::new(account, study, config.now, config.zone, mail, base_url));
+        let world = Arc::new(World::new(account, study, config.now, config.zone, post, base_url));
         let router = account::router(&world)
             .merge(study::router(&world))
             .merge(handset::router())
             .with_state(Arc::clone(&world));
         let router = router.merge(extra).layer(DefaultBodyLimit::max(MAX_BODY));
-        let sandbox = Self { world, router, stop: None };
+        let sandbox = Self { world, router, mail: None, stop: None };
         if let Some(url) = config.sms_url {
             sandbox.set_sms_webhook(&url);
         }
@@ -180,7 +186,7 @@ impl Sandbox {
     /// Gives whatever a sandbox in process posts by itself to these routes, whatever host its address names.
     /// Until then it gets nowhere. A sandbox that listens posts to the addresses it was given.
     pub fn deliver_to(&self, router: Router) {
-        self.world.mail.set_receiver(Some(router));
+        self.world.post.set_receiver(Some(router));
     }
 
     /// Lets everything happen that waits to happen in process, in its order, and what comes of it: messages and
@@ -226,6 +232,19 @@ impl Sandbox {
     /// Where REDCap tells that a form was saved.
     pub fn set_data_entry_trigger(&self, url: &str) {
         self.world.study().trigger = Some(url.to_owned());
+    }
+
+    /// Where mail is handed in, as in `smtp://127.0.0.1:41235`.
+    pub fn smtp_url(&self) -> String {
+        // Where there is no server, nobody takes mail.
+        self.mail
+            .as_ref()
+            .map_or_else(|| "smtp://127.0.0.1:1".to_owned(), |it| format!("smtp://{}", it.address))
+    }
+
+    /// What came by mail.
+    pub fn mail(&self) -> Mailboxes {
+        self.mail.as_ref().map_or_else(|| Mailboxes::empty(&self.world), |server| server.mailboxes.clone())
     }
 
     pub fn handset(&self) -> Handset {

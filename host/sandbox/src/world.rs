@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::account::Account;
 use crate::faults::Plan;
-use crate::mail::Mail;
+use crate::post::Post;
 use crate::study::Study;
 
 /// Tells the instant. The sandbox asks for it whenever something happens, and never waits for it to pass.
@@ -25,7 +25,7 @@ pub(crate) struct World {
     pub(crate) released: watch::Sender<u64>,
     /// Counts changes, so that a page or a test can wait for the next one.
     changes: watch::Sender<u64>,
-    pub(crate) mail: Mail,
+    pub(crate) post: Post,
     pub(crate) base_url: String,
 }
 
@@ -35,7 +35,7 @@ impl World {
         study: Study,
         now: Now,
         zone: TimeZone,
-        mail: Mail,
+        post: Post,
         base_url: String,
     ) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl World {
             zone,
             released: watch::Sender::new(0),
             changes: watch::Sender::new(0),
-            mail,
+            post,
             base_url,
         }
     }

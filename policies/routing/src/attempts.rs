@@ -1,7 +1,7 @@
 //! What failed for good is not tried the same way again.
 //!
-//! Each earlier attempt of the occasion ended in a definite failure. A landline gets a call, an address
-//! that cannot be reached gets an e-mail, and a phone that nobody answers is called again after a while,
+//! Each earlier attempt of the occasion ended in a definite failure. A landline gets a call, a number
+//! that cannot be reached gets an e-mail, a mailbox that cannot be reached gets a text, and a phone that nobody answers is called again after a while,
 //! a few times. Words that a carrier's filter refused are not repeated: that harms the sender for
 //! everybody else.
 
@@ -15,7 +15,7 @@ use consentry_guest::{Channel, DeliveryMethod, Failure, Occasion, Wait};
 /// An address that cannot be reached.
 pub const UNREACHABLE: Rule = Rule {
     id: "unreachable",
-    sentence: "An address that could not be reached is not tried again; e-mail is used instead where it can be.",
+    sentence: "An address that could not be reached is not tried again; e-mail is used instead where it can be, and a text instead of e-mail.",
     citation: Some("house rule: a definite failure is final"),
 };
 
@@ -58,7 +58,7 @@ pub fn step(occasion: &Occasion, reach: &Reach, method: DeliveryMethod) -> Step 
             }
             Failure::Landline => return line_type::landline(reach, "attempt.failure"),
             Failure::Unreachable => {
-                return by_email(reach, channel, &UNREACHABLE, "the address could not be reached");
+                return instead(reach, channel, &UNREACHABLE, "the address could not be reached");
             }
             Failure::NoAnswer | Failure::Busy => {
                 missed += 1;
@@ -72,7 +72,7 @@ pub fn step(occasion: &Occasion, reach: &Reach, method: DeliveryMethod) -> Step 
     let again = last.saturating_add(setting::retry_seconds());
     let too_late = occasion.not_after.is_some_and(|it| again > it);
     if missed >= setting::attempts() || too_late {
-        return by_email(reach, channel, &NO_ANSWER, "nobody took the calls");
+        return instead(reach, channel, &NO_ANSWER, "nobody took the calls");
     }
     if again <= occasion.now {
         return Step::Go;
@@ -81,12 +81,19 @@ pub fn step(occasion: &Occasion, reach: &Reach, method: DeliveryMethod) -> Step 
     Step::Wait(Wait { until: again, because: NO_ANSWER.finding(sentence, "attempt.failure") })
 }
 
-fn by_email(reach: &Reach, channel: Channel, rule: &Rule, why: &str) -> Step {
+/// E-mail instead of texts and calls, and a text instead of e-mail.
+fn instead(reach: &Reach, channel: Channel, rule: &Rule, why: &str) -> Step {
     if channel != Channel::Email
         && let Some(email) = reach.by_email()
     {
         let sentence = [why, ", so the message goes by e-mail"].concat();
         return Step::Instead(email, rule.finding(sentence, "attempt.failure"));
+    }
+    if channel == Channel::Email
+        && let Some(text) = reach.by_text()
+    {
+        let sentence = [why, ", so the message goes by text"].concat();
+        return Step::Instead(text, rule.finding(sentence, "attempt.failure"));
     }
     Step::Skip(rule.finding([why, ", and there is no other way"].concat(), "attempt.failure"))
 }
@@ -119,7 +126,8 @@ mod tests {
             (&[(SmsLink, 60, Landline)], VoiceCall, true, "go"),
             (&[(SmsLink, 60, Unreachable)], SmsLink, true, "email: unreachable"),
             (&[(SmsLink, 60, Unreachable)], SmsLink, false, "skip: unreachable"),
-            (&[(Email, 60, Unreachable)], Email, true, "skip: unreachable"),
+            (&[(Email, 60, Unreachable)], Email, true, "sms-link: unreachable"),
+            (&[(SmsLink, 90, Unreachable), (Email, 60, Unreachable)], Email, true, "skip: unreachable"),
             (&[(SmsLink, 60, OptedOut)], SmsLink, true, "skip: opted-out"),
             (&[(SmsLink, 60, Filtered)], SmsLink, true, "skip: filtered"),
             (&[(SmsLink, 60, Expired)], SmsLink, true, "skip: expired"),
@@ -144,6 +152,7 @@ mod tests {
             let told = match &step {
                 Step::Go => "go".to_owned(),
                 Step::Instead(Email, _) => format!("email: {cited}"),
+                Step::Instead(SmsLink, _) => format!("sms-link: {cited}"),
                 Step::Instead(_, _) => format!("voice-call: {cited}"),
                 Step::Wait(wait) => format!("wait {}: {cited}", wait.until - NOW),
                 Step::Skip(_) => format!("skip: {cited}"),

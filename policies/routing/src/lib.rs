@@ -2,8 +2,9 @@
 //!
 //! The participant's own choice comes first. From there on each rule may say "go", "another way", "later"
 //! or "not at all", and the way is asked again until every rule is content: a way leads only from texts
-//! to calls to e-mail, so this ends. The rules that read the facts of the request are asked before those
-//! that need REDCap or Twilio, because an answer that the host does not hold yet costs another round.
+//! to calls to e-mail, and from e-mail to a text where none was tried, so this ends. The rules that read
+//! the facts of the request are asked before those that need REDCap or Twilio, because an answer that the
+//! host does not hold yet costs another round.
 //!
 //! A fact that cannot be had is never taken for permission: the occasion waits a quarter of an hour.
 

@@ -77,6 +77,22 @@ impl<'a> Reach<'a> {
         open.then_some(DeliveryMethod::Email)
     }
 
+    /// A text as another way, where a mailbox cannot be reached and no text was tried.
+    pub fn by_text(&self) -> Option<DeliveryMethod> {
+        let open = self.phone.is_some()
+            && !self.opted_out(Channel::Sms)
+            && !self.attempts.iter().any(|it| channel(it.method) == Channel::Sms);
+        let by_sms = |it: &DeliveryMethod| channel(*it) == Channel::Sms;
+        let method = match self.purpose {
+            // A text with the link says what the e-mail said.
+            Purpose::Invitation | Purpose::Reminder => Some(DeliveryMethod::SmsLink)
+                .filter(|it| self.enabled.contains(it))
+                .or_else(|| self.enabled.iter().copied().find(by_sms)),
+            _ => Some(DeliveryMethod::SmsText),
+        };
+        method.filter(|_| open)
+    }
+
     /// A call as another way. A survey is asked in it; any other message is only spoken.
     pub fn by_voice(&self) -> Option<DeliveryMethod> {
         let open = self.phone.is_some()

@@ -4,7 +4,7 @@
 //! method is better than a general one. Approved wordings come first. Where the only one is not approved
 //! it is still the answer: the message is then held, and what is held names the wording to approve.
 
-use crate::language;
+use crate::{language, setting};
 use consentry_guest::rule::Rule;
 use consentry_guest::{
     ApprovalState, DeliveryMethod, Finding, Occasion, Part, Purpose, Wording, host::wordings,
@@ -85,7 +85,9 @@ const MOST: usize = 4;
 
 fn listed(occasion: &Occasion, method: DeliveryMethod) -> Vec<Wording> {
     let mut all = wordings::list(Part::Whole);
-    all.retain(|it| serves(it, occasion.purpose, method));
+    // A subject is said above a message and is none by itself.
+    let subject = setting::subject_wording();
+    all.retain(|it| serves(it, occasion.purpose, method) && subject.as_ref() != Some(&it.id));
     for wanted in language::wanted(occasion).into_iter().flatten() {
         let rank = |it: &Wording| {
             language::distance(&it.language, &wanted)
@@ -131,7 +133,7 @@ mod tests {
     use super::*;
     use crate::tests::{Answers, invitation, wording};
     use consentry_guest::DeliveryMethod::{Email, SmsLink};
-    use consentry_guest::host;
+    use consentry_guest::{Value, host};
 
     fn chosen(named: Option<&str>, language: Option<&str>, project: Vec<Wording>) -> String {
         let mut occasion = invitation();
@@ -185,6 +187,23 @@ mod tests {
             (vec![], "no-wording"),
         ] {
             assert_eq!(chosen(None, None, project.clone()), expected, "{project:?}");
+        }
+    }
+
+    #[test]
+    fn a_subject_is_no_message_by_itself() {
+        let subject = Wording { methods: vec![Email], ..general("a-subject", "en") };
+        for (project, expected) in
+            [(vec![subject.clone(), general("b", "en")], "b"), (vec![subject], "no-wording")]
+        {
+            let answers = Answers {
+                wordings: project,
+                settings: vec![("subject-wording".into(), Value::Text("a-subject".into()))],
+                ..Answers::default()
+            };
+            let found = host::answering(&answers, || candidates(&invitation(), Email));
+            let told = found.map_or_else(|finding| finding.rule, |mut found| found.swap_remove(0).id);
+            assert_eq!(told, expected);
         }
     }
 

@@ -305,6 +305,7 @@ async fn alone(store: &Store, clock: &Clock, draft: &Draft, messages: usize, at_
         lease: lease.clone(),
         texts: u32::try_from(limit).unwrap_or(u32::MAX),
         calls: 0,
+        mails: 0,
         in_all: u32::MAX,
         replies_only: false,
         until: now + 3600,

@@ -2,7 +2,7 @@
 //! from the moment in which it is stored.
 
 use anyhow::{Context, Result};
-use gateway::store::{Committed, Decided, Lease, Step};
+use gateway::store::{Committed, Contact, Decided, Lease, Step};
 use redcap::record::Place;
 use reqwest::StatusCode;
 use sandbox::{CallbackFault, CreateFault, Delivery, RedcapFault};
@@ -19,7 +19,7 @@ fn ben() -> PhoneNumber {
 
 /// The opt-outs in force for Ben.
 async fn opt_outs(stage: &Stage, project: &str) -> Result<usize> {
-    Ok(stage.gateway.store.opt_outs(&ben(), project).await?.len())
+    Ok(stage.gateway.store.opt_outs(&Contact::Phone(ben()), project).await?.len())
 }
 
 /// Texts that nobody has read yet.
@@ -584,6 +584,7 @@ async fn claimed(stage: &Stage) -> Result<(gateway::outbox::Message, Lease)> {
         lease: lease.clone(),
         texts: 1,
         calls: 0,
+        mails: 0,
         in_all: u32::MAX,
         replies_only: false,
         until,

@@ -9,6 +9,7 @@ mod hostile;
 mod inbox;
 mod language;
 mod load;
+mod mail;
 mod monitoring;
 mod operations;
 mod privacy;

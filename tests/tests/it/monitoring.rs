@@ -112,7 +112,8 @@ async fn it_is_told_which_alerts_are_held_by_which_rule_and_what_would_release_t
     // staff by a condition alone.
     let to_staff = needing("floor.staff");
     assert_eq!(to_staff.len(), 91);
-    let by_text = to_staff.iter().filter(|id| !id.contains("email") && !id.contains("required-staff")).count();
+    let by_text =
+        to_staff.iter().filter(|id| !id.contains("email") && !id.contains("required-staff")).count();
     assert_eq!(by_text, 60);
     // Every text to staff names the patient.
     assert_eq!(needing("floor.staff-identifier").len(), 91);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use consentry::{admin, config, costs, operate, purge, telemetry};
 use gateway::Gateway;
-use gateway::store::{Committed, Database, Lease, Step, Store};
+use gateway::store::{Committed, Contact, Database, Lease, Step, Store};
 use gateway::vault::Keys;
 use reqwest::StatusCode;
 use sandbox::{CallbackFault, CreateFault};
@@ -508,7 +508,7 @@ async fn keys_are_added_and_rotated_and_everything_still_opens() -> Result<()> {
     let read = tests::read(&stage.config)?;
     let store = Store::open(&read.database, &read.keys, stage.clock.clone())?;
     assert_eq!(store.verify(Some(head)).await?.map(|_| ()), Ok(()));
-    assert_eq!(store.opt_outs(&PhoneNumber::from_e164(ANA)?, "sleep").await?.len(), 1);
+    assert_eq!(store.opt_outs(&Contact::Phone(PhoneNumber::from_e164(ANA)?), "sleep").await?.len(), 1);
     assert!(store.message(&id).await?.is_some_and(|message| message.draft.is_some()));
     holds(&told_of(&stage, &["keys", "new"]).await?.1, &["key "]);
     Ok(())

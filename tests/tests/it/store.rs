@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use gateway::Clock;
 use gateway::outbox::{Message, NewMessage, Reason, State};
 use gateway::store::{
-    Cleaning, Committed, Database, Decided, DecisionRow, Fate, Found, Lease, Outcome, ProviderStatus,
-    Received, Report, Scope, Step, Store, StoreError, Understood, copy, rotate,
+    Cleaning, Committed, Contact, Database, Decided, DecisionRow, Fate, Found, Lease, Outcome,
+    ProviderStatus, Received, Report, Scope, Step, Store, StoreError, Understood, copy, rotate,
 };
 use gateway::vault::Keys;
 use policy::contract::reviewer::{Approval, Draft};
@@ -237,7 +237,7 @@ impl Site {
     }
 
     async fn is_opted_out(&self, nth: u32) -> Result<bool> {
-        Ok(!self.store.opt_outs(&phone(nth), PROJECT).await?.is_empty())
+        Ok(!self.store.opt_outs(&Contact::Phone(phone(nth)), PROJECT).await?.is_empty())
     }
 
     /// The ledger's kinds of a message, in order.
@@ -436,6 +436,7 @@ async fn claim(store: &Store, lease: &Lease, limit: u32, until: u32) -> Result<V
             lease: lease.clone(),
             texts: limit,
             calls: 0,
+            mails: 0,
             in_all: u32::MAX,
             replies_only: false,
             until,
@@ -593,6 +594,7 @@ async fn a_daemon_that_lost_its_lease_claims_and_submits_nothing() -> Result<()>
             lease: lease.clone(),
             texts: 1,
             calls: 0,
+            mails: 0,
             in_all: u32::MAX,
             replies_only: false,
             until: site.now() + 300,
@@ -1339,7 +1341,7 @@ async fn what_is_destroyed_is_gone_and_the_ledger_and_the_opt_outs_hold() -> Res
         assert!(site.message(&due.id).await?.draft.is_some(), "what has not ended is needed");
         assert_eq!(site.store.uninterpreted(site.now(), 10).await?.len(), 1);
         for opt_out in opted_out {
-            assert_eq!(site.store.opt_outs(&opt_out.number, PROJECT).await?.len(), 1);
+            assert_eq!(site.store.opt_outs(&opt_out.of, PROJECT).await?.len(), 1);
         }
         seal(&site.store).await?;
         assert!(site.store.verify(Some(head.clone())).await??.seq > head.seq);
@@ -1373,7 +1375,7 @@ async fn keys_are_rotated_and_wrapped_again_and_everything_opens() -> Result<()>
         site.store = site.another()?;
         let due_draft = site.message(&due.id).await?.draft.context("it is still there")?;
         assert_eq!(due_draft.body, BODY);
-        assert_eq!(site.store.opt_outs(&site.store.all_opt_outs().await?[0].number, PROJECT).await?.len(), 1);
+        assert_eq!(site.store.opt_outs(&site.store.all_opt_outs().await?[0].of, PROJECT).await?.len(), 1);
         assert_eq!(rotate(&site.database, &Keys::read(&site.keys)?)?, count);
         site.store = site.another()?;
         assert_eq!(site.store.verify(Some(head.clone())).await??, head);

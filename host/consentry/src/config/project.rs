@@ -22,7 +22,7 @@ use twilio::PhoneNumber;
 
 use super::reader::{Found, Section};
 use super::schedules::{approval, staff, takes_over};
-use super::secret;
+use super::{mail, secret};
 
 const DAY: u32 = 86_400;
 
@@ -49,6 +49,13 @@ pub(super) fn read(
     let redcap = required_section(top, "redcap", |section| redcap(section, folder)).flatten();
     let zone = redcap.as_ref().map_or(TimeZone::UTC, |redcap| redcap.zone.clone());
     let messages = required_section(top, "messages", messages).flatten();
+    let mail = top.section("mail", |section| mail::account(section, folder)).flatten();
+    if messages.as_ref().is_some_and(|messages| messages.methods.contains(&DeliveryMethod::Email))
+        && !top.has("mail")
+    {
+        let help = "write a table [mail] with `server` and `from`, or leave \"email\" out of `methods`";
+        top.say(top.place("messages"), "the method \"email\" needs a mail server", help.to_owned());
+    }
     let region = messages.as_ref().map_or_else(|| "US".to_owned(), |messages| messages.region.clone());
     let account = required_section(top, "twilio", |section| account(section, folder, &region)).flatten();
     let fields = required_section(top, "participant", participant);
@@ -100,6 +107,7 @@ pub(super) fn read(
         invitations: invitations.into_iter().flatten().collect(),
         wordings: wordings.into_iter().flatten().collect(),
         account: account?,
+        mail,
         policies: policies?,
         ceiling: messages.ceiling,
         facts_max_age: messages.facts_max_age,

@@ -1,8 +1,8 @@
 //! What of REDCap's own schedules a project takes over, who of its staff may be written to, and the approvals of
 //! the texts that are written in REDCap.
 
+use gateway::mail::Mailbox;
 use gateway::project::{Content, GoLive, Selection, Staff, TakesOver};
-use gateway::schedule::Mailbox;
 use gateway::wording::WordingApproval;
 use jiff::tz::TimeZone;
 use twilio::PhoneNumber;
@@ -49,7 +49,7 @@ pub(super) fn staff(section: &Section<'_>, region: &str) -> Option<Staff> {
         }
     });
     let email = section.text("email").and_then(|found| {
-        let mailbox = Mailbox::read(&found.value);
+        let mailbox = Mailbox::read(&found.value).ok();
         if mailbox.is_none() {
             section.say(
                 found.at,

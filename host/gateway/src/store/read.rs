@@ -1,5 +1,6 @@
 //! The queries: named after what they are asked for, short, and by index.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use policy::contract::types::{Channel, PastMessage, Purpose, Survey};
@@ -7,10 +8,11 @@ use serde_json::Value as Json;
 use twilio::{MessageBody, PhoneNumber};
 
 use super::sql::{Row, Sql, Value, one, scalar, values};
-use super::{OptOut, Queue, Reading, Store, StoreError, Task, Waiting, WriteBack};
+use super::{Contact, OptOut, Queue, Reading, Store, StoreError, Task, Waiting, WriteBack};
 use crate::ledger::{self, Head, Tampered, Verifier};
+use crate::mail::{Mailbox, mailbox_key};
 use crate::outbox::{Message, NewMessage, State};
-use crate::schedule::{Mailbox, Origin};
+use crate::schedule::Origin;
 use crate::vault::Vault;
 use crate::vocabulary::Word;
 use crate::watch::{BEFORE_GO_LIVE, BRAKE};
@@ -84,12 +86,12 @@ pub struct Stopped {
     pub why: String,
 }
 
-/// What is known of a number and of the records that hold it.
+/// What is known of a number, of a mailbox and of the records that hold them.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     /// The opt-outs in force, oldest first.
     pub(crate) opt_outs: Vec<OptOut>,
-    /// What was sent to the number, newest first, at most 50.
+    /// What was sent to them, newest first, at most 50.
     pub(crate) recent: Vec<PastMessage>,
     /// Surveys to which the records have an unanswered invitation.
     pub(crate) open_invitations: Vec<Survey>,
@@ -350,11 +352,11 @@ impl Store {
         .await
     }
 
-    /// The opt-outs in force for a number, as a project is bound by them.
-    pub async fn opt_outs(&self, phone: &PhoneNumber, project: &str) -> Result<Vec<OptOut>, StoreError> {
-        let (phone, project) = (phone.clone(), project.to_owned());
+    /// The opt-outs in force for a number or a mailbox, as a project is bound by them.
+    pub async fn opt_outs(&self, of: &Contact, project: &str) -> Result<Vec<OptOut>, StoreError> {
+        let (key, project) = (of.key(), project.to_owned());
         self.ask(move |reading| {
-            let recipient = reading.vault.lookup(phone.expose());
+            let recipient = reading.vault.lookup(&key);
             opt_outs_in_force(reading, &recipient, &project)
         })
         .await
@@ -388,16 +390,20 @@ impl Store {
         &self,
         project: &str,
         phone: Option<&PhoneNumber>,
+        mailbox: Option<String>,
         records: Vec<String>,
     ) -> Result<History, StoreError> {
-        let (project, phone) = (project.to_owned(), phone.cloned());
+        let (project, phone) = (project.to_owned(), phone.map(|phone| phone.expose().to_owned()));
         self.ask(move |reading| {
             let mut history = History::default();
-            if let Some(phone) = phone {
-                let recipient = reading.vault.lookup(phone.expose());
-                history.opt_outs = opt_outs_in_force(reading, &recipient, &project)?;
-                history.recent = recent(reading, recipient)?;
+            for contact in phone.into_iter().chain(mailbox.map(|mailbox| mailbox_key(&mailbox))) {
+                let recipient = reading.vault.lookup(&contact);
+                history.opt_outs.extend(opt_outs_in_force(reading, &recipient, &project)?);
+                history.recent.extend(recent(reading, recipient)?);
             }
+            history.opt_outs.sort_by_key(|opt_out| opt_out.at);
+            history.recent.sort_by_key(|past| Reverse(past.at));
+            history.recent.truncate(50);
             for record in records {
                 history.open_invitations.extend(open_invitations(reading, &project, record)?);
             }
@@ -840,9 +846,10 @@ fn opt_outs(db: &mut dyn Sql, vault: &Vault, rest: &str, given: &[Value]) -> Res
     let rows = db.query(&sql, given)?;
     rows.iter()
         .map(|row| {
+            let channel = word(&row.get::<String>(1)?, "channel")?;
             Ok(OptOut {
-                number: number(&opened(vault, "opt_out.number", &row.get::<Vec<u8>>(0)?)?)?,
-                channel: word(&row.get::<String>(1)?, "channel")?,
+                of: contact(channel, &opened(vault, "opt_out.number", &row.get::<Vec<u8>>(0)?)?)?,
+                channel,
                 project: row.get(2)?,
                 at: row.get(3)?,
                 source: row.get(4)?,
@@ -863,7 +870,14 @@ fn number(text: &str) -> Result<PhoneNumber, StoreError> {
 }
 
 fn mailbox(text: &str) -> Result<Mailbox, StoreError> {
-    Mailbox::read(text).ok_or(StoreError::Damaged { what: "mailbox" })
+    Mailbox::read(text).map_err(|_| StoreError::Damaged { what: "mailbox" })
+}
+
+fn contact(channel: Channel, text: &str) -> Result<Contact, StoreError> {
+    match channel {
+        Channel::Sms | Channel::Voice => number(text).map(Contact::Phone),
+        Channel::Email => mailbox(text).map(Contact::Mailbox),
+    }
 }
 
 fn word<W: Word>(text: &str, what: &'static str) -> Result<W, StoreError> {

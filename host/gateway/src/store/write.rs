@@ -11,6 +11,7 @@ mod person;
 mod redcap;
 mod schedule;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use policy::contract::types::Channel;
@@ -72,6 +73,10 @@ impl<'a> Writing<'a> {
             Step::Understand(understood) => self.understand(understood),
             Step::Misunderstand { sid, why, decisions, give_up } => {
                 self.misunderstand(sid, why, decisions, *give_up)
+            }
+            Step::OptOut { project, contact, why } => {
+                self.opt_out(&contact.key(), contact.channel(), project, &masked(why), None)?;
+                Ok(Committed::Done)
             }
             Step::Phones { project, pairs } => self.phones(project, pairs),
             Step::WriteBack { id, error, again } => self.write_back(id, error.as_deref(), *again),
@@ -201,6 +206,9 @@ impl<'a> Writing<'a> {
                 | Step::Report(Report { id: Some(id), .. }) => ids.push(id.as_str()),
                 Step::Report(report) => sids.push(report.sid.as_str()),
                 Step::Understand(understood) => inbound.push(understood.sid.as_str()),
+                Step::OptOut { contact, .. } => {
+                    recipients.insert(self.vault.lookup(&contact.key()));
+                }
                 Step::Receive(received) => {
                     recipients.insert(self.vault.lookup(received.number.expose()));
                 }
@@ -253,12 +261,9 @@ impl<'a> Writing<'a> {
     }
 }
 
-/// Where a draft goes.
-pub(super) fn address(draft: &policy::contract::reviewer::Draft) -> &str {
-    use policy::contract::types::Address;
-    match &draft.to {
-        Address::Phone(to) | Address::Email(to) => to,
-    }
+/// Where a draft goes, under the spelling by which it is found again.
+pub(super) fn address(draft: &policy::contract::reviewer::Draft) -> Cow<'_, str> {
+    crate::mail::key(&draft.to)
 }
 
 fn copy_kind(message: &Message) -> &'static str {

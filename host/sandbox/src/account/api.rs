@@ -21,7 +21,7 @@ use super::refusal::Refusal;
 use super::{Account, Number, call, list, price};
 use crate::connection::Line;
 use crate::form::Form;
-use crate::mail::Errand;
+use crate::post::Errand;
 use crate::world::World;
 
 pub(crate) fn router(world: &Arc<World>) -> Router<Arc<World>> {

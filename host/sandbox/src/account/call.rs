@@ -22,7 +22,7 @@ use super::webhook::Webhook;
 use super::{Account, list, price, twiml};
 use crate::connection::Line;
 use crate::form::Form;
-use crate::mail::Errand;
+use crate::post::Errand;
 use crate::world::World;
 
 /// How a call ends.

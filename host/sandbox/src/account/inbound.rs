@@ -9,7 +9,7 @@ use super::message::{API_VERSION, Message};
 use super::webhook::Webhook;
 use super::{Account, OptOutHandling, twiml};
 use crate::handset::{Delivery, Direction, Shown};
-use crate::mail::{Answer, Errand};
+use crate::post::{Answer, Errand};
 use crate::world::World;
 
 /// Twilio sends at most this many replies to one message (14109).

@@ -1,7 +1,7 @@
 //! Posting signed forms, as Twilio does.
 
 use crate::form;
-use crate::mail::{Answer, Unanswered};
+use crate::post::{Answer, Unanswered};
 use crate::world::World;
 
 /// One event to tell a webhook. Told again, it keeps its token.

@@ -11,7 +11,7 @@ use super::links::Target;
 use super::log::Deed;
 use super::{Redcap, import};
 use crate::form::Form;
-use crate::mail::Errand;
+use crate::post::Errand;
 
 /// Who saves forms.
 const COORDINATOR: &str = "coordinator";

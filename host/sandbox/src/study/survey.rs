@@ -21,7 +21,7 @@ use super::links::Target;
 use super::log::Deed;
 use super::page::{self, Paper};
 use crate::form::Form;
-use crate::mail::Errand;
+use crate::post::Errand;
 use crate::world::World;
 
 const RESPONDENT: &str = "[survey respondent]";

@@ -20,7 +20,7 @@ impl Writing<'_> {
     /// Twilio has a copy, which is to be cleaned up.
     pub(super) fn keep_copy(&mut self, sid: &str, kind: &str, message: &Message) -> Result<(), StoreError> {
         let recipient =
-            message.draft.as_ref().map_or_else(Vec::new, |draft| self.vault.lookup(address(draft)));
+            message.draft.as_ref().map_or_else(Vec::new, |draft| self.vault.lookup(&address(draft)));
         self.db.execute(
             "INSERT INTO copy (sid, kind, project, message, recipient, state, at, look_at, tries) \
              VALUES (?1, ?2, ?3, ?4, ?5, 'open', ?6, ?6, 0) ON CONFLICT (sid) DO NOTHING",

@@ -1,5 +1,6 @@
 //! What people write, what it means, and the opt-outs that follow from it.
 
+use policy::contract::types::Channel;
 use serde_json::json;
 use twilio::PhoneNumber;
 
@@ -9,6 +10,7 @@ use super::super::{Committed, DecisionRow, Received, StoreError, Understood};
 use super::Writing;
 use crate::floor;
 use crate::outbox::{Reason, State};
+use crate::vocabulary::Word;
 impl Writing<'_> {
     pub(super) fn receive(&mut self, received: &Received) -> Result<Committed, StoreError> {
         let phone = received.number.expose();
@@ -49,7 +51,7 @@ impl Writing<'_> {
                 values![sender.as_slice(), received.project.as_str(), received.sent],
             )?;
             if overtaken == 0 {
-                self.opt_out(phone, &received.project, &reason.sentence, Some(&received.sid))?;
+                self.opt_out(phone, Channel::Sms, &received.project, &reason.sentence, Some(&received.sid))?;
             }
         }
         Ok(Committed::Done)
@@ -84,7 +86,7 @@ impl Writing<'_> {
         self.ledger("understood", &understood.sid, &public, None)?;
         if let Some(scope) = &understood.stop {
             let source = understood.reason.as_ref().map_or("STOP", |reason| &reason.sentence);
-            self.opt_out(&phone, scope, source, Some(&understood.sid))?;
+            self.opt_out(&phone, Channel::Sms, scope, source, Some(&understood.sid))?;
         }
         if understood.start {
             self.opt_in(&phone, &project, &understood.sid)?;
@@ -181,36 +183,38 @@ impl Writing<'_> {
     /// Writes an opt-out, once, and takes back what was not sent yet.
     pub(super) fn opt_out(
         &mut self,
-        phone: &str,
+        contact: &str,
+        channel: Channel,
         project: &str,
         source: &str,
         cause: Option<&str>,
     ) -> Result<(), StoreError> {
-        let recipient = self.vault.lookup(phone);
+        let recipient = self.vault.lookup(contact);
         self.db.lock(&[&recipient])?;
         let in_force: u32 = scalar(
             self.db,
-            "SELECT COUNT(*) FROM opt_out WHERE recipient = ?1 AND channel = 'sms' AND project = ?2 \
+            "SELECT COUNT(*) FROM opt_out WHERE recipient = ?1 AND channel = ?3 AND project = ?2 \
              AND ended IS NULL",
-            values![recipient.as_slice(), project],
+            values![recipient.as_slice(), project, channel.word()],
         )?;
         if in_force == 0 {
             self.db.execute(
                 "INSERT INTO opt_out (id, recipient, channel, project, at, number, source, cause) \
-                 VALUES (?7, ?1, 'sms', ?2, ?3, ?4, ?5, ?6) \
+                 VALUES (?7, ?1, ?8, ?2, ?3, ?4, ?5, ?6) \
                  ON CONFLICT (recipient, channel, project, at) DO UPDATE SET ended = NULL",
                 values![
                     recipient.as_slice(),
                     project,
                     self.now,
-                    self.vault.seal("opt_out.number", phone.as_bytes())?,
+                    self.vault.seal("opt_out.number", contact.as_bytes())?,
                     source,
                     cause,
                     self.id()?,
+                    channel.word(),
                 ],
             )?;
-            let public = json!({ "project": project, "source": source });
-            self.ledger("opt-out", cause.unwrap_or(""), &public, Some(phone.as_bytes()))?;
+            let public = json!({ "project": project, "source": source, "channel": channel.word() });
+            self.ledger("opt-out", cause.unwrap_or(""), &public, Some(contact.as_bytes()))?;
         }
         // The confirmation and the answer to HELP are what may still go out, and the floor says when.
         // Only ids are read: a row that cannot be read must not keep an opt-out from being written.

@@ -43,6 +43,9 @@ impl Writing<'_> {
             self.progress(&message, status, None)?;
             return Ok(Committed::Done);
         }
+        if let Outcome::Mailed = outcome {
+            return self.mailed(&message, version);
+        }
         if let Outcome::OptedOut { code } = outcome {
             // What Twilio knows of the number holds, however late we hear of it.
             self.provider_opt_out(&message, *code)?;
@@ -64,7 +67,7 @@ impl Writing<'_> {
             return Ok(Committed::Stale);
         }
         match outcome {
-            Outcome::Accepted { .. } => {}
+            Outcome::Accepted { .. } | Outcome::Mailed => {}
             Outcome::Again { at, attempt, code, why, stop } => {
                 self.not_sent(&message, *code, attempt.as_ref())?;
                 self.advance(&message, State::Deferred, *at, Some(why))?;
@@ -91,6 +94,23 @@ impl Writing<'_> {
             }
             Outcome::Unknown { why } => self.unknown(&message, why)?,
         }
+        Ok(Committed::Done)
+    }
+
+    /// The mail server has it, and nothing more is expected. That can come after the submission was given up as
+    /// unknown.
+    fn mailed(&mut self, message: &Message, version: i64) -> Result<Committed, StoreError> {
+        let in_time = message.state == State::Submitting && message.version == version;
+        let late = message.state == State::Unknown && message.version == version + 1;
+        if !in_time && !late {
+            return Ok(Committed::Stale);
+        }
+        if late {
+            self.settle_task(&message.id, "the mail server has it")?;
+        }
+        self.ledger("mailed", &message.id, &json!({}), None)?;
+        self.advance(message, State::Sent, self.now, None)?;
+        self.end(&message.id, State::Sent)?;
         Ok(Committed::Done)
     }
 
@@ -121,8 +141,16 @@ impl Writing<'_> {
     }
 
     fn end_unknown(&mut self, message: &Message) -> Result<(), StoreError> {
-        let sentence = "nobody knows whether this message was sent: Twilio was asked to the end. It is never sent \
-                        again by itself. Look for it in Twilio's log, and then `consentry settle` it";
+        let sentence = match message.channel() {
+            Channel::Sms | Channel::Voice => {
+                "nobody knows whether this message was sent: Twilio was asked to the end. It is never sent again by \
+                 itself. Look for it in Twilio's log, and then `consentry settle` it"
+            }
+            Channel::Email => {
+                "nobody knows whether this e-mail was sent: a mail server cannot be asked. It is never sent again by \
+                 itself. Look for its id in the mail server's log, and then `consentry settle` it"
+            }
+        };
         self.end(&message.id, State::Unknown)?;
         // By version: a message that a person let go again can come to this again.
         let cause = format!("{}/unknown/{}", message.id, message.version);
@@ -286,7 +314,7 @@ impl Writing<'_> {
             "SELECT sender FROM message WHERE id = ?1 AND sender IS NOT NULL",
             values![message.id.as_str()],
         )?;
-        let recipient = self.vault.lookup(address(draft));
+        let recipient = self.vault.lookup(&address(draft));
         let (scope, why) = refusal::consequence(code, draft, sender.as_deref(), &recipient);
         match scope {
             Some(scope) => self.stop_for(message, &scope, &why),
@@ -418,9 +446,9 @@ impl Writing<'_> {
     /// Twilio knows of an opt-out that we did not see: it is the same opt-out.
     fn provider_opt_out(&mut self, message: &Message, code: Option<u32>) -> Result<(), StoreError> {
         let Some(draft) = &message.draft else { return Ok(()) };
-        let phone = address(draft).to_owned();
+        let phone = address(draft).into_owned();
         let code = code.map_or_else(String::new, |code| format!(" (error {code})"));
-        self.opt_out(&phone, &message.new.project, &format!("Twilio{code}"), Some(&message.id))
+        self.opt_out(&phone, Channel::Sms, &message.new.project, &format!("Twilio{code}"), Some(&message.id))
     }
 }
 

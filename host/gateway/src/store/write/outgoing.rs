@@ -9,8 +9,8 @@ use super::super::sql::{one, values};
 use super::super::{Committed, Decided, Scope, Step, StoreError};
 use super::{DAY, RESTORED, WAS_RESTORED, Writing, address};
 use crate::floor;
+use crate::mail::Mailbox;
 use crate::outbox::{Message, NewMessage, Reason, State, is_reply};
-use crate::schedule::Mailbox;
 use crate::vocabulary::{Word, channel};
 /// A submission that has not ended after this many seconds was cut off.
 const SUBMISSION: u32 = 120;
@@ -36,6 +36,7 @@ impl Writing<'_> {
             let id = self.id()?;
             let number = new.number.as_ref().map(PhoneNumber::expose);
             let mailbox = new.mailbox.as_ref().map(Mailbox::expose);
+            let key = number.map(str::to_owned).or_else(|| mailbox.map(crate::mail::mailbox_key));
             let frozen = new.frozen.as_ref();
             let frozen = frozen.map(|it| self.vault.seal("message.frozen", json_of(it).as_bytes()));
             let inserted = self.db.execute(
@@ -58,7 +59,7 @@ impl Writing<'_> {
                     new.due,
                     new.not_after,
                     u32::from(!is_reply(new.purpose)),
-                    number.or(mailbox).map(|address| self.vault.lookup(address)),
+                    key.as_deref().map(|key| self.vault.lookup(key)),
                     self.now,
                     mailbox.map(|it| self.vault.seal("message.mailbox", it.as_bytes())).transpose()?,
                     new.origin.as_ref().map(|origin| origin.schedule.as_str()),
@@ -109,7 +110,7 @@ impl Writing<'_> {
                 decided.look_at,
                 sealed,
                 draft.map(|draft| draft.method.word()),
-                draft.map(|draft| self.vault.lookup(address(draft))),
+                draft.map(|draft| self.vault.lookup(&address(draft))),
                 draft.map(|draft| self.vault.lookup(&draft.body)),
                 draft.map_or(0, |draft| draft.segments),
                 decided.reason.as_ref().map(|reason| reason.rule.as_str()),
@@ -147,7 +148,7 @@ impl Writing<'_> {
     /// Claims whose lease has ended are claimed again: their bytes never left, since that is another state.
     /// A submission whose lease has ended was cut off, and nobody knows what left.
     pub(super) fn claim(&mut self, step: &Step) -> Result<Committed, StoreError> {
-        let Step::Claim { project, lease, texts, calls, in_all, replies_only, until } = step else {
+        let Step::Claim { project, lease, texts, calls, mails, in_all, replies_only, until } = step else {
             return Ok(Committed::Stale);
         };
         if !self.holds(lease)? {
@@ -156,24 +157,28 @@ impl Writing<'_> {
         let cut_off =
             format!("WHERE project = ?1 AND state = 'submitting' AND look_at <= ?2{}", self.db.for_update());
         for cut_off in messages(self.db, self.vault, &cut_off, values![project, self.now])? {
-            let why = Reason::new(
-                "send.unknown",
-                "Consentry ended while it was being sent; it is never sent again, and Twilio is asked what became \
-                 of it",
-            );
+            let why = match cut_off.channel() {
+                Channel::Sms | Channel::Voice => {
+                    "Consentry ended while it was being sent; it is never sent again, and Twilio is asked what became \
+                     of it"
+                }
+                Channel::Email => {
+                    "Consentry ended while it was being sent; it is never sent again, and nobody but a person can \
+                     find out"
+                }
+            };
+            let why = Reason::new("send.unknown", why);
             self.unknown(&cut_off, &why)?;
         }
         let mut claimed: Vec<Message> = Vec::new();
-        for (channel, _) in Channel::ALL {
-            let limit = match channel {
-                Channel::Sms | Channel::Email => *texts,
-                Channel::Voice => *calls,
-            };
-            let limit = limit.min(in_all.saturating_sub(u32::try_from(claimed.len()).unwrap_or(u32::MAX)));
+        // E-mails have no part in what Twilio takes.
+        for (channel, limit) in [(Channel::Sms, texts), (Channel::Voice, calls), (Channel::Email, mails)] {
+            let rest = in_all.saturating_sub(u32::try_from(claimed.len()).unwrap_or(u32::MAX));
+            let limit = if channel == Channel::Email { *limit } else { rest.min(*limit) };
             if limit == 0 {
                 continue;
             }
-            let replies = if *replies_only { "AND priority = 0" } else { "" };
+            let replies = if *replies_only && channel != Channel::Email { "AND priority = 0" } else { "" };
             let claim = format!(
                 "UPDATE message SET state = 'claimed', version = version + 1, look_at = ?4, changed = ?2 \
                  WHERE id IN (SELECT id FROM message WHERE project = ?1 AND state IN ('due', 'claimed') \
@@ -214,7 +219,7 @@ impl Writing<'_> {
         for decision in decisions {
             self.ledger("decision", id, &decision.public, Some(&decision.record))?;
         }
-        let recipient = self.vault.lookup(address(&draft));
+        let recipient = self.vault.lookup(&address(&draft));
         let facts = self.facts(&message, &draft, &recipient, sender, *ceiling, *swept)?;
         if let Err(stop) = floor::at_submission(&facts) {
             self.advance(&message, stop.state, stop.look_at.unwrap_or(self.now), Some(&stop.reason))?;
@@ -229,7 +234,8 @@ impl Writing<'_> {
              look_at = ?3, sender = ?4, rule = NULL, reason = NULL WHERE id = ?1",
             values![id, self.now, self.now + SUBMISSION, sender],
         )?;
-        self.ledger("submitting", id, &json!({}), None)?;
+        let by = (message.channel() == Channel::Email).then(|| Channel::Email.word());
+        self.ledger("submitting", id, &by.map_or_else(|| json!({}), |by| json!({ "by": by })), None)?;
         Ok(Committed::Done)
     }
 
@@ -274,9 +280,11 @@ impl Writing<'_> {
             unread: count(1)? > 0,
             unclear: count(2)? > 0,
             stops,
-            inbound_read: counted
-                .get::<Option<u32>>(5)?
-                .is_some_and(|until| until >= swept && until <= self.now + SKEW),
+            // Nothing that comes in at Twilio is about a mailbox.
+            inbound_read: by == Channel::Email
+                || counted
+                    .get::<Option<u32>>(5)?
+                    .is_some_and(|until| until >= swept && until <= self.now + SKEW),
             texts_today: count(3)?,
             same_text_today: count(4)?,
             ceiling,

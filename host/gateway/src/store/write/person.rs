@@ -97,7 +97,7 @@ impl Writing<'_> {
         // Only the store knows how it finds a number again.
         let own = match (scope, &message.draft) {
             (Scope::Recipient(_, by), Some(draft)) => {
-                Scope::Recipient(self.vault.lookup(address(draft)), *by)
+                Scope::Recipient(self.vault.lookup(&address(draft)), *by)
             }
             _ => scope.clone(),
         };
