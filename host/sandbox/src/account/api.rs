@@ -11,7 +11,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use twilio::{ExposeSecret, LineType, MessageStatus, PhoneNumber};
 
@@ -222,25 +224,49 @@ async fn list_messages(
     let now = world.now();
     let account = world.account();
     let show = |message: &Message| message.to_json(&account.sid, account.shows_price(message.charged, now));
-    let is_wanted = |message: &Message| in_range(&query, message.sent);
-    list::page(&account.sid, "Messages", &query, &account.messages, is_wanted, show).map(Json)
+    let sent = Range::read(&query)?;
+    let is_wanted = |message: &Message| sent.holds(message.sent);
+    // No message waits longer at Twilio than this, so one that was made before cannot have been sent since.
+    let first = sent.since.map(|since| since - SignedDuration::from_hours(10));
+    let is_over = |message: &Message| first.is_some_and(|first| message.created < first);
+    list::page(&account.sid, "Messages", &query, &account.messages, is_over, is_wanted, show).map(Json)
 }
 
-/// The comparison is part of the name: `DateSent`, `DateSent<` and `DateSent>`, of days or instants in GMT.
-/// A message that was not sent yet has no date and matches none.
-fn in_range(query: &Form, sent: Option<Timestamp>) -> bool {
-    let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
-    let later = |text: &str| match text.parse::<Timestamp>() {
-        Ok(bound) => sent.is_some_and(|sent| sent >= bound),
-        Err(_) => sent.is_some_and(|sent| day(sent).as_str() >= text),
-    };
-    let earlier = |text: &str| match text.parse::<Timestamp>() {
-        Ok(bound) => sent.is_some_and(|sent| sent <= bound),
-        Err(_) => sent.is_some_and(|sent| day(sent).as_str() <= text),
-    };
-    query.filled("DateSent").is_none_or(|text| later(text) && earlier(text))
-        && query.filled("DateSent>").is_none_or(later)
-        && query.filled("DateSent<").is_none_or(earlier)
+/// When a message was sent: the comparison is part of the name, `DateSent`, `DateSent<` and `DateSent>`, of days
+/// or instants in GMT.
+struct Range {
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+impl Range {
+    fn read(query: &Form) -> Result<Self, Refusal> {
+        let bounds = |name: &str| {
+            let text = query.filled(name);
+            text.map(|text| bounds(text).ok_or(Refusal::new(400, 20001, "the date is not valid"))).transpose()
+        };
+        let on = bounds("DateSent")?;
+        Ok(Self {
+            since: bounds("DateSent>")?.or(on).map(|(begin, _)| begin),
+            until: bounds("DateSent<")?.or(on).map(|(_, end)| end),
+        })
+    }
+
+    /// A message that was not sent yet has no date and is in no range but the one without bounds.
+    fn holds(&self, sent: Option<Timestamp>) -> bool {
+        self.since.is_none_or(|since| sent.is_some_and(|sent| sent >= since))
+            && self.until.is_none_or(|until| sent.is_some_and(|sent| sent <= until))
+    }
+}
+
+/// The first and the last instant of a day, or an instant twice.
+fn bounds(text: &str) -> Option<(Timestamp, Timestamp)> {
+    if let Ok(at) = text.parse() {
+        return Some((at, at));
+    }
+    let day: Date = text.parse().ok()?;
+    let instant = |at: DateTime| TimeZone::UTC.to_timestamp(at).ok();
+    Some((instant(day.to_datetime(Time::midnight()))?, instant(day.to_datetime(Time::MAX))?))
 }
 
 async fn show_message(

@@ -404,7 +404,7 @@ async fn list_calls(
     let account = world.account();
     let show = |call: &Call| call.to_json(&account.sid, account.shows_price(call.charged, now));
     let is_wanted = |call: &Call| query.filled("Status").is_none_or(|status| call.status.as_str() == status);
-    list::page(&account.sid, "Calls", &query, &account.calls, is_wanted, show).map(Json)
+    list::page(&account.sid, "Calls", &query, &account.calls, |_| false, is_wanted, show).map(Json)
 }
 
 async fn show_call(

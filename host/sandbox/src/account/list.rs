@@ -19,12 +19,13 @@ fn page_size(query: &Form) -> Result<usize, Refusal> {
 }
 
 /// One page of `kind` (`Messages`, `Calls`), newest first, of what the query's `To` and `From` and `is_wanted`
-/// leave.
+/// leave, and of nothing that is older than the first that `is_over`.
 pub(super) fn page<T: Resource>(
     account_sid: &str,
     kind: &str,
     query: &Form,
     shelf: &Shelf<T>,
+    is_over: impl Fn(&T) -> bool,
     is_wanted: impl Fn(&T) -> bool,
     show: impl Fn(&T) -> Value,
 ) -> Result<Value, Refusal> {
@@ -40,6 +41,7 @@ pub(super) fn page<T: Resource>(
     };
     let mut matching = shelf
         .newest(query.filled("From"), query.filled("To"), before)
+        .take_while(|(_, resource)| !is_over(resource))
         .filter(|(_, resource)| is_wanted(resource));
     let shown: Vec<(u64, &T)> = matching.by_ref().take(size).collect();
     let uri = |page: usize, token: Option<u64>| {

@@ -167,16 +167,16 @@ async fn what_goes_wrong_is_told_apart_as_on_the_network() {
     let wrong = redcap::Client::over(wrong, sandbox.wire()).unwrap();
     assert!(matches!(wrong.version().await, Err(ApiError::NotPermitted { .. })));
 
-    let lost =
+    let is_lost =
         |outcome| matches!(outcome, Err(CreateError::Unknown { why: UnknownOutcome::ConnectionLost, .. }));
     for (fault, kept) in [(CreateFault::AcceptThenDrop, 1), (CreateFault::DropNotSent, 1)] {
         sandbox.faults().next_creates(1, fault);
-        assert!(lost(twilio.create_message(&text(ANA)).await), "{fault:?}");
+        assert!(is_lost(twilio.create_message(&text(ANA)).await), "{fault:?}");
         assert_eq!(sandbox.twilio().messages_kept(), kept);
     }
     sandbox.faults().twilio_down(true);
-    let list = twilio.list_messages(&ListMessages::default()).await;
-    assert!(matches!(list, Err(RequestError::Transport { .. })));
+    let listed = twilio.list_messages(&ListMessages::default()).await;
+    assert!(matches!(listed, Err(RequestError::Transport { .. })));
     sandbox.faults().redcap(Some(RedcapFault::Down));
     assert!(redcap.import_records(&[], Overwrite::Normal).await.unwrap_err().may_have_happened());
 
