@@ -327,7 +327,8 @@ impl Gateway {
         Ok(())
     }
 
-    pub(crate) fn wake_deciding(&self, project: &str) {
+    /// Something of a project may be to decide: who decides looks.
+    pub fn wake_deciding(&self, project: &str) {
         if let Some(work) = self.work.get(project) {
             work.decide.send_modify(|count| *count += 1);
         }

@@ -628,6 +628,8 @@ pub enum Step {
         project: String,
         /// For this schedule only.
         schedule: Option<String>,
+        /// Who, and why.
+        why: String,
     },
     /// Every record was looked at, as it was asked for.
     Reevaluated {

@@ -15,6 +15,7 @@ use crate::outbox::Reason;
 use crate::project::{Project, RedcapSends};
 use crate::record::without_values;
 use crate::schedule::{Design, Schedule, moment};
+use crate::store::{CatchUp, Committed, Step, Store, StoreError};
 
 /// The rule of an invitation that REDCap itself has queued.
 pub const QUEUED: &str = "schedule.redcap-queued";
@@ -28,14 +29,43 @@ pub(crate) fn queued(record: &str) -> Reason {
     Reason::new(QUEUED, sentence)
 }
 
+/// What is designed in REDCap, with what keeps it from being run here.
+pub async fn design(project: &Project, model: redcap::Project) -> Result<Design, String> {
+    let mut design = Design::of(project, model);
+    look(project, &mut design).await.map_err(|error| without_values(&error))?;
+    Ok(design)
+}
+
+/// Marks in a design what is not run here because REDCap itself sends it.
+pub fn mark(project: &Project, design: &mut Design) {
+    let asks = project.takes_over.redcap_sends == RedcapSends::AsDesigned;
+    let sent = design.schedules.iter_mut().filter(|it| asks && it.active_in_redcap && it.not_run.is_none());
+    for schedule in sent {
+        schedule.not_run = Some(still_active(schedule));
+    }
+}
+
+/// A person has looked at what was held before go-live, by the brake, or because REDCap had queued it. Says how many
+/// messages that was; reminders go with their invitations and are not counted.
+pub async fn catch_up(store: &Store, wanted: &CatchUp, why: &str) -> Result<u64, StoreError> {
+    let mut all = 0;
+    loop {
+        let step = Step::CatchUp { catch_up: wanted.clone(), why: why.into() };
+        let Committed::Count(count) = store.commit(step).await? else { return Ok(all) };
+        all += count;
+        // A sample is taken once.
+        if count == 0 || wanted.at_most.is_some() {
+            return Ok(all);
+        }
+    }
+}
+
 /// Marks in a design what REDCap itself sends, and reads what it has queued. An error is a passing one: what cannot
 /// be told for good keeps its schedule from running.
 pub(crate) async fn look(project: &Project, design: &mut Design) -> Result<(), ApiError> {
+    mark(project, design);
     if project.takes_over.redcap_sends == RedcapSends::Never {
         return Ok(());
-    }
-    for schedule in design.schedules.iter_mut().filter(|it| it.active_in_redcap && it.not_run.is_none()) {
-        schedule.not_run = Some(still_active(schedule));
     }
     for (instrument, event) in surveys(&design.schedules, |schedule| schedule.not_run.is_none()) {
         let listed = project.redcap.participant_list(&instrument, event.as_deref()).await;

@@ -122,13 +122,18 @@ impl Gateway {
         &self,
         project: &str,
         schedule: Option<&str>,
+        why: &str,
     ) -> Result<Reevaluated, crate::by_hand::InviteError> {
         let (project, design) = self.ready(project)?;
         if let Some(id) = schedule.filter(|id| design.schedule(id).is_none()) {
             return Err(crate::by_hand::InviteError::Schedule(id.into()));
         }
         let before = self.store.made(&project.name).await?;
-        let step = Step::Reevaluate { project: project.name.clone(), schedule: schedule.map(str::to_owned) };
+        let step = Step::Reevaluate {
+            project: project.name.clone(),
+            schedule: schedule.map(str::to_owned),
+            why: why.into(),
+        };
         self.store.commit(step).await?;
         if self.lease(&format!("schedule/{}", project.name)).await?.is_some() {
             self.read_records(project).await?;

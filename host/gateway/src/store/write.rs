@@ -121,10 +121,15 @@ impl<'a> Writing<'a> {
                 self.ledger("given-back", project, &json!({ "schedules": schedules }), None)?;
                 Ok(Committed::Done)
             }
-            Step::Reevaluate { project, schedule } => {
+            Step::Reevaluate { project, schedule, why } => {
                 let which = schedule.as_deref().unwrap_or_default();
                 self.figure(&format!("reevaluate/{project}/{which}"), self.now)?;
-                self.ledger("reevaluate", project, &json!({ "schedule": schedule }), None)?;
+                self.ledger(
+                    "reevaluate",
+                    project,
+                    &json!({ "schedule": schedule, "why": masked(why) }),
+                    None,
+                )?;
                 Ok(Committed::Done)
             }
             Step::Reevaluated { project } => {
