@@ -2,6 +2,7 @@
 
 mod arrows;
 mod browser;
+mod by_hand;
 mod command_line;
 mod crash;
 mod floor;
@@ -13,3 +14,4 @@ mod operations;
 mod privacy;
 mod road;
 mod store;
+mod takeover;

@@ -105,7 +105,7 @@ pub struct InviteRecords {
 /// Whom of the participant list.
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
-pub struct Whom {
+pub(super) struct Whom {
     /// Every record
     #[arg(long)]
     all: bool,
@@ -137,7 +137,7 @@ pub struct InviteNumbers {
 
 /// When and how something is sent by hand.
 #[derive(Args, Debug)]
-pub struct How {
+pub(super) struct How {
     /// When, as in `2026-11-23T10:00:00Z`, or `2026-11-23 10:00` on REDCap's clock; without it, now
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
@@ -178,7 +178,7 @@ pub struct CatchUpOptions {
 /// What becomes of it.
 #[derive(Args, Debug)]
 #[group(multiple = false)]
-pub struct What {
+pub(super) struct What {
     /// Send all of it, or all of one schedule, as if it were due now
     #[arg(long, value_name = "SCHEDULE", num_args = 0..=1)]
     release: Option<Option<String>>,
