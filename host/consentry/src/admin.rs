@@ -1,6 +1,8 @@
 //! Where the daemon tells operators, and nobody else, how it is: on an address of its own, because a proxy
 //! that passes on the webhooks must not pass on this.
 
+pub mod api;
+
 use std::sync::Arc;
 
 use axum::extract::State;

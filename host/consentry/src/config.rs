@@ -40,11 +40,27 @@ pub struct Config {
     pub keys: Keys,
     /// The secret in the address of REDCap's Data Entry Trigger.
     pub trigger_secret: SecretString,
+    /// Who may call the admin API; with nobody, there is none.
+    pub api_tokens: Vec<ApiToken>,
     /// The projects.
     pub projects: Vec<Project>,
     /// What is not wrong, but should be known.
     pub notes: Vec<String>,
 }
+
+/// Somebody who may call the admin API.
+#[derive(Debug)]
+pub struct ApiToken {
+    /// A name, which the ledger shows.
+    pub name: String,
+    /// The bearer token.
+    pub token: SecretString,
+    /// The only projects that it is for; none for every one.
+    pub projects: Option<Vec<String>>,
+}
+
+/// Characters that a token of the admin API has at least.
+const TOKEN: usize = 32;
 
 /// Everything that is wrong with the configuration.
 #[derive(Debug, Diagnostic, thiserror::Error)]
@@ -110,6 +126,7 @@ pub fn read(path: &Path, engine: &Arc<Engine>) -> miette::Result<Config> {
                 database,
                 keys,
                 trigger_secret,
+                api_tokens: daemon.api_tokens,
                 projects,
                 notes,
             })
@@ -209,6 +226,7 @@ struct Daemon {
     database: Option<Database>,
     keys: Option<Keys>,
     trigger_secret: Option<SecretString>,
+    api_tokens: Vec<ApiToken>,
     projects: Vec<reader::Found<String>>,
 }
 
@@ -242,13 +260,53 @@ fn daemon(top: &Section<'_>, folder: &Path) -> Daemon {
     let database = database_of(top, folder);
     let keys = keys(top, folder);
     let trigger_secret = secret(top, "trigger-secret", folder);
+    let api_tokens = api_tokens(top, folder);
     let projects = top.required(
         "projects",
         top.texts("projects"),
         "the projects' files, such as projects = [\"sleep.toml\"]",
     );
     let projects = projects.unwrap_or_default();
-    Daemon { listen, admin_listen, telemetry, public_url, database, keys, trigger_secret, projects }
+    Daemon {
+        listen,
+        admin_listen,
+        telemetry,
+        public_url,
+        database,
+        keys,
+        trigger_secret,
+        api_tokens,
+        projects,
+    }
+}
+
+/// `[[api-token]]`.
+fn api_tokens(top: &Section<'_>, folder: &Path) -> Vec<ApiToken> {
+    let mut names: Vec<String> = Vec::new();
+    let tokens = top.sections("api-token", |section| {
+        let name = section.required("name", section.text("name"), "who calls, such as \"scheduler\"");
+        let token = secret(section, "token", folder);
+        let projects = section.texts("projects");
+        let (name, token) = (name?, token?);
+        if names.contains(&name.value) {
+            section.say(name.at, "two tokens have this name, and the ledger could not tell them apart", None);
+            return None;
+        }
+        let text = token.expose_secret();
+        if text.len() < TOKEN || text.contains(char::is_whitespace) {
+            let help = "make one of 32 random bytes, in hexadecimal".to_owned();
+            section.say(section.place("token"), format!("a token has at least {TOKEN} characters"), help);
+            return None;
+        }
+        names.push(name.value.clone());
+        let projects = projects.map(|found| found.into_iter().map(|found| found.value).collect());
+        Some(ApiToken { name: name.value, token, projects })
+    });
+    if !tokens.is_empty() && !top.has("admin-listen") {
+        let help = "write admin-listen = \"127.0.0.1:9090\"".to_owned();
+        top.say(top.place("api-token"), "the admin API needs an address of its own", help);
+    }
+    tokens.into_iter().flatten().collect()
 }
 
 fn address(top: &Section<'_>, key: &str, found: reader::Found<String>) -> Option<SocketAddr> {

@@ -10,7 +10,7 @@ use gateway::{Clock, Gateway};
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::admin;
+use crate::admin::{self, api};
 use crate::config::Config;
 use crate::telemetry::{self, TelemetryError};
 
@@ -95,6 +95,11 @@ impl Daemon {
             Some(listener) => {
                 let figures = telemetry::prometheus()?;
                 let router = admin::router(gateway.clone(), figures.clone());
+                let router = if config.api_tokens.is_empty() {
+                    router
+                } else {
+                    router.merge(api::router(gateway.clone(), config.api_tokens))
+                };
                 tokio::spawn(async move {
                     tokio::select! {
                         served = axum::serve(listener, router) => served,

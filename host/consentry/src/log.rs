@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use gateway::outbox::{Message, State};
-use gateway::store::{Store, StoreError};
+use gateway::store::{LogFilter, Store, StoreError};
 use gateway::vocabulary::Word;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -21,10 +21,20 @@ pub struct Line {
     pub record: Option<String>,
     /// When it last changed, on the clock of the zone that was asked for.
     pub when: String,
+    /// When it was sent, or when it is to be; none when it is not sent.
+    pub send_time: Option<String>,
     /// Why there is a message.
     pub purpose: String,
     /// The survey.
     pub survey: Option<String>,
+    /// Its event.
+    pub event: Option<String>,
+    /// The schedule that made it, or "by-hand/" and the survey.
+    pub schedule: Option<String>,
+    /// 0 for the message itself, 1 for its first reminder.
+    pub reminder: Option<u32>,
+    /// 1 for the first, 2 for its first repetition.
+    pub repetition: Option<u32>,
     /// How it went, or was to go.
     pub method: Option<String>,
     /// The wordings in it.
@@ -77,6 +87,76 @@ pub async fn lines(
     Ok(lines)
 }
 
+/// What a filter lets through, a line each.
+pub async fn found(store: &Store, filter: &LogFilter, zone: &TimeZone) -> Result<Vec<Line>, StoreError> {
+    let mut lines = Vec::new();
+    for message in store.find(filter).await? {
+        lines.push(line(store, message, zone).await?);
+    }
+    Ok(lines)
+}
+
+/// The columns of the log as CSV. They keep their names and their order.
+pub const COLUMNS: [&str; 15] = [
+    "id",
+    "project",
+    "send_time",
+    "method",
+    "record",
+    "survey",
+    "event",
+    "schedule",
+    "reminder",
+    "repetition",
+    "purpose",
+    "state",
+    "rule",
+    "reason",
+    "changed",
+];
+
+/// The log as CSV with a header. Instants are RFC 3339 in UTC.
+pub fn csv(messages: &[Message], out: impl std::io::Write) -> Result<(), csv::Error> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(COLUMNS)?;
+    let at = |seconds: u32| {
+        Timestamp::from_second(i64::from(seconds)).map(|at| at.to_string()).unwrap_or_default()
+    };
+    for message in messages {
+        let (new, reason) = (&message.new, message.reason.as_ref());
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let origin = new.origin.as_ref();
+        csv.write_record([
+            message.id.clone(),
+            new.project.clone(),
+            send_time(message).map(at).unwrap_or_default(),
+            message.draft.as_ref().map(|draft| draft.method.word().to_owned()).unwrap_or_default(),
+            text(&new.record),
+            new.survey.as_ref().map(|survey| survey.instrument.clone()).unwrap_or_default(),
+            new.survey.as_ref().map(|survey| text(&survey.event)).unwrap_or_default(),
+            origin.map(|origin| origin.schedule.clone()).unwrap_or_default(),
+            origin.map(|origin| origin.reminder.to_string()).unwrap_or_default(),
+            origin.map(|origin| origin.repetition.to_string()).unwrap_or_default(),
+            new.purpose.word().to_owned(),
+            message.state.name().to_owned(),
+            reason.map(|reason| reason.rule.clone()).unwrap_or_default(),
+            reason.map(|reason| reason.sentence.clone()).unwrap_or_default(),
+            at(message.changed),
+        ])?;
+    }
+    csv.flush()?;
+    Ok(())
+}
+
+/// When a message was sent, or is to be; none when it is not sent.
+fn send_time(message: &Message) -> Option<u32> {
+    message.submitted.or(match message.state {
+        State::Planned | State::Deferred => Some(message.new.due.max(message.look_at)),
+        State::Due | State::Claimed | State::Held => Some(message.new.due),
+        _ => None,
+    })
+}
+
 /// One message's line.
 pub async fn line(store: &Store, message: Message, zone: &TimeZone) -> Result<Line, StoreError> {
     let decisions = store
@@ -93,7 +173,13 @@ pub async fn line(store: &Store, message: Message, zone: &TimeZone) -> Result<Li
     let mut wordings: Vec<_> =
         message.draft.iter().flat_map(|d| &d.approvals).map(|a| a.wording.clone()).collect();
     wordings.extend(message.new.wording.clone().filter(|_| wordings.is_empty()));
+    let origin = message.new.origin.as_ref();
     Ok(Line {
+        send_time: send_time(&message).map(|seconds| at(seconds, zone)),
+        event: message.new.survey.as_ref().and_then(|survey| survey.event.clone()),
+        schedule: origin.map(|origin| origin.schedule.clone()),
+        reminder: origin.map(|origin| origin.reminder),
+        repetition: origin.map(|origin| origin.repetition),
         id: message.id,
         project: message.new.project,
         record: message.new.record,
@@ -154,6 +240,11 @@ pub fn text(lines: &[Line]) -> String {
                 line.wordings.join(" + ")
             );
         }
+        if let Some(schedule) = &line.schedule {
+            let nth = line.reminder.filter(|n| *n > 0).map(|n| format!(", reminder {n}")).unwrap_or_default();
+            let at = line.send_time.as_deref().map(|at| format!(", send time {at}")).unwrap_or_default();
+            let _ = writeln!(text, "    {schedule}{nth}{at}");
+        }
         for verdict in &line.decisions {
             let _ = writeln!(text, "    {}", decision(verdict));
             for sentence in &verdict.because {
@@ -182,4 +273,15 @@ pub fn at(seconds: u32, zone: &TimeZone) -> String {
             format!("{shown} {}", zone.to_offset_info(at).abbreviation())
         },
     )
+}
+
+/// The instant that somebody writes: RFC 3339, or a date and time on the clock of a zone.
+pub(crate) fn instant(text: &str, zone: &TimeZone) -> Option<u32> {
+    let text = text.trim();
+    let on_the_clock = || {
+        let civil: jiff::civil::DateTime = text.replacen(' ', "T", 1).parse().ok()?;
+        zone.to_ambiguous_timestamp(civil).compatible().ok()
+    };
+    let at = text.parse::<Timestamp>().ok().or_else(on_the_clock)?;
+    u32::try_from(at.as_second()).ok()
 }

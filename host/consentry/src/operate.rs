@@ -1,6 +1,8 @@
 //! What operators ask and do at the command line. The daemon may be at work on the same database meanwhile,
 //! but where a command says otherwise.
 
+mod by_hand;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,8 +12,9 @@ use clap::{Args, Parser, Subcommand};
 use gateway::Clock;
 use gateway::ledger::Head;
 use gateway::mail::Mailbox;
+use gateway::outbox::State;
 use gateway::project::Project;
-use gateway::store::{self, Committed, Contact, Database, Fate, Scope, Step, Store};
+use gateway::store::{self, Committed, Contact, Database, Fate, LogFilter, Scope, Side, Step, Store};
 use gateway::vault::Keys;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -178,6 +181,8 @@ pub enum Command {
     /// The institution's keys
     #[command(subcommand)]
     Keys(KeyFile),
+    #[command(flatten)]
+    ByHand(by_hand::Command),
 }
 
 /// The daemon's configuration.
@@ -199,9 +204,24 @@ pub struct Log {
     /// Only this project
     #[arg(long, value_name = "NAME")]
     project: Option<String>,
+    /// Only this schedule, as `consentry schedules` names it, or `by-hand/SURVEY`
+    #[arg(long, value_name = "ID")]
+    schedule: Option<String>,
+    /// Only what is in this state
+    #[arg(long, value_name = "STATE", value_parser = state_of)]
+    status: Option<State>,
+    /// What is still to come, the next first
+    #[arg(long, conflicts_with = "past")]
+    future: bool,
+    /// What was sent, or is not sent any more
+    #[arg(long)]
+    past: bool,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
+    /// As CSV, whose columns keep their names
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
     /// How many, newest first
     #[arg(long, value_name = "N", default_value_t = 1000)]
     limit: u32,
@@ -465,6 +485,7 @@ pub async fn run(command: Command, clock: &Clock, out: &mut dyn Write) -> miette
         }
         Command::Migrate { config, to } => migrate(&config, &ConfigFile { config: to }, clock, out),
         Command::Keys(command) => keys(command, clock, out),
+        Command::ByHand(command) => by_hand::run(command, clock, out).await,
     }
 }
 
@@ -546,8 +567,24 @@ fn stopped(database: &Database, clock: &Clock) -> miette::Result<()> {
 async fn show_log(options: &Log, clock: &Clock, out: &mut dyn Write) -> miette::Result<ExitCode> {
     let zone = zone_of(&options.zone)?;
     let store = options.config.open(clock)?;
-    let (project, record) = (options.project.as_deref(), options.participant.as_deref());
-    let lines = log::lines(&store, project, record, &zone, options.limit).await.into_diagnostic()?;
+    let side = match (options.future, options.past) {
+        (true, _) => Some(Side::Future),
+        (_, true) => Some(Side::Past),
+        _ => None,
+    };
+    let filter = LogFilter {
+        project: options.project.clone(),
+        record: options.participant.clone(),
+        schedule: options.schedule.clone(),
+        state: options.status,
+        side,
+        limit: options.limit,
+    };
+    if options.csv {
+        log::csv(&store.find(&filter).await.into_diagnostic()?, &mut *out).into_diagnostic()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let lines = log::found(&store, &filter, &zone).await.into_diagnostic()?;
     if options.json { each(out, &lines) } else { write(out, &log::text(&lines)) }
 }
 
@@ -696,6 +733,11 @@ async fn commit(
         Committed::Stale => Err(miette!(help = help.to_owned(), "{missing}")),
         _ => write(out, "done\n"),
     }
+}
+
+fn state_of(word: &str) -> Result<State, String> {
+    let names: Vec<_> = State::ALL.iter().map(|(_, name)| *name).collect();
+    State::read(word).ok_or_else(|| format!("the states are {}", names.join(", ")))
 }
 
 fn zone_of(name: &str) -> miette::Result<TimeZone> {

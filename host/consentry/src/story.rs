@@ -191,6 +191,7 @@ fn sentence(kind: &str, facts: &Value, zone: &TimeZone) -> String {
             let again = facts["again"].as_u64().and_then(|again| u32::try_from(again).ok());
             match (facts["reason"]["rule"].as_str(), again) {
                 (Some("released"), _) => format!("a person released it{}", because(facts)),
+                (Some("rescheduled"), _) => format!("a person wants it at another time{}", because(facts)),
                 (_, Some(again)) => {
                     format!("it waits, and is decided again at {}{}", at(again, zone), because(facts))
                 }

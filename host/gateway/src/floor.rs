@@ -104,6 +104,8 @@ pub struct AtReview<'a> {
     pub depth: u32,
     /// The identifier fields that may be told to the member of staff whom it goes to.
     pub staff_identifiers: &'a [String],
+    /// When the number of a list permitted to be texted, if somebody documented it.
+    pub permission: Option<u32>,
 }
 
 /// The floor's review of a draft.
@@ -195,6 +197,14 @@ fn serves(piece: &PieceApproval, purpose: Purpose, method: DeliveryMethod) -> bo
 /// Somebody who wrote first may be answered.
 fn consent(facts: &AtReview<'_>) -> Result<(), Stop> {
     let answers = matches!(facts.occasion.purpose, Purpose::OptOutConfirmation | Purpose::Help);
+    // A number of a list has no record, and so no consent in one: its permission is in the list.
+    let invites = matches!(facts.occasion.purpose, Purpose::Invitation | Purpose::Reminder);
+    if invites
+        && matches!(facts.occasion.recipient, Recipient::Number(_))
+        && facts.permission.is_none_or(|given| given > facts.occasion.now)
+    {
+        return Err(Stop::hold("floor.permission", "no permission to text this number is documented"));
+    }
     if answers || !matches!(facts.occasion.recipient, Recipient::Participant) {
         return Ok(());
     }

@@ -33,10 +33,10 @@ use crate::outbox::{Message, NewMessage, Reason, State};
 use crate::pace::Pace;
 use crate::project::Project;
 use crate::record::without_values;
-use crate::schedule::{Schedule, still_wanted};
+use crate::schedule::{Design, Schedule, Whom, still_wanted};
 use crate::store::{Committed, Decided, Queue, Step, Store, StoreError};
 use crate::watch::Watching;
-use crate::{mistakes, render, trigger};
+use crate::{by_hand, mistakes, render, takeover, trigger};
 
 /// Seconds between two looks at everything: REDCap's records, the account.
 pub(crate) const SWEEP: u32 = 300;
@@ -115,23 +115,6 @@ pub struct Gateway {
     pub(crate) line_types: Mutex<BTreeMap<PhoneNumber, policy::contract::twilio::LineType>>,
     read: Mutex<Read>,
     draining: watch::Sender<bool>,
-}
-
-/// Why an invitation cannot be sent by hand.
-#[derive(Debug, thiserror::Error)]
-pub enum InviteError {
-    /// There is no such project.
-    #[error("there is no project `{0}` in the configuration")]
-    Project(String),
-    /// REDCap has not answered yet.
-    #[error("REDCap has not said yet what the project is; try again when it is reachable")]
-    NotReady,
-    /// The instrument is not a survey.
-    #[error("`{0}` is not a survey of this project")]
-    NotASurvey(String),
-    /// The store failed.
-    #[error("remember the invitation")]
-    Store(#[from] StoreError),
 }
 
 impl Gateway {
@@ -357,7 +340,8 @@ impl Gateway {
         Ok(())
     }
 
-    pub(crate) fn wake_deciding(&self, project: &str) {
+    /// Something of a project may be to decide: who decides looks.
+    pub fn wake_deciding(&self, project: &str) {
         if let Some(work) = self.work.get(project) {
             work.decide.send_modify(|count| *count += 1);
         }
@@ -378,36 +362,6 @@ impl Gateway {
         }
     }
 
-    /// Invites a record to a survey, by hand. Each call is an occasion of its own.
-    pub async fn invite(
-        &self,
-        project: &str,
-        record: &str,
-        instrument: &str,
-        wording: Option<String>,
-    ) -> Result<String, InviteError> {
-        let project = self.projects.get(project).ok_or_else(|| InviteError::Project(project.into()))?;
-        let model = project.model().ok_or(InviteError::NotReady)?;
-        let survey = trigger::survey(&model, instrument, None)
-            .ok_or_else(|| InviteError::NotASurvey(instrument.into()))?;
-        let now = self.clock.seconds();
-        let nonce: [u8; 8] = crate::store::random()?;
-        let occasion = format!("{}/by-hand/{instrument}/{record}/{}", project.name, hex::encode(nonce));
-        let new = NewMessage {
-            record: Some(record.into()),
-            survey: Some(survey),
-            wording,
-            not_after: Some(now + project.takes_over.not_after),
-            ..NewMessage::about(&project.name, occasion, Purpose::Invitation, now)
-        };
-        let planned = self.store.commit(Step::Plan(vec![new])).await?;
-        self.wake_deciding(&project.name);
-        match planned {
-            Committed::Planned(mut ids) => Ok(ids.pop().unwrap_or_default()),
-            _ => Ok(String::new()),
-        }
-    }
-
     /// Where Twilio reports on a message.
     pub fn status_url(&self, project: &str, id: &str, of: Channel) -> String {
         let what = if of == Channel::Voice { "call-status" } else { "status" };
@@ -423,7 +377,9 @@ impl Gateway {
                     tracing::warn!(project = project.name, line, sentence, "the project XML");
                 }
                 self.tell(project, mistakes::mistakes(project, &model)).await;
-                project.set_model(model);
+                let mut design = Design::of(project, model);
+                takeover::look(project, &mut design).await?;
+                project.set_design(design);
                 self.tell(project, mistakes::of_schedules(project)).await;
             }
             // REDCap answered, with something that is no project: what was known before stays in force.
@@ -552,6 +508,8 @@ impl Gateway {
             if let Some(survey) = &message.new.survey {
                 survey_link = Some(self.survey_link(&project, id, survey, now, max_age).await?);
             }
+        } else if message.new.origin.as_ref().is_some_and(|origin| origin.whom == Whom::List) {
+            survey_link = Some(by_hand::public_link(&project)?);
         }
         let phone = match (&message.new.number, &record) {
             (Some(number), _) => Some(number.clone()),
@@ -738,7 +696,7 @@ impl Gateway {
     async fn was_sent_under_another_name(&self, message: &Message, known: &Known) -> Option<(State, Reason)> {
         let (origin, phone, own) =
             (message.new.origin.as_ref()?, known.phone.as_ref()?, message.new.record.as_ref()?);
-        if known.is_for_staff() {
+        if known.is_for_staff() || by_hand::is_by_hand(&origin.schedule) {
             return None;
         }
         let others = self.store.twins(phone, own, origin).await.unwrap_or_default();
@@ -982,6 +940,7 @@ fn evidence(known: &Known, draft: &Draft) -> serde_json::Value {
         "approvals": approvals,
         "consents": consents,
         "waiver": known.project.waiver,
+        "permission": known.origin.as_ref().and_then(|origin| origin.permission.as_ref()),
         "segments": draft.segments,
         "language": draft.language,
         "fields": draft.fillings.iter().map(|filling| filling.field.clone()).collect::<Vec<_>>(),

@@ -15,6 +15,7 @@
 //! - SQL is in `store/` and nowhere else.
 
 mod account;
+pub mod by_hand;
 mod clean;
 pub mod clock;
 mod decide;
@@ -42,6 +43,7 @@ mod route;
 pub mod schedule;
 mod send;
 pub mod store;
+pub mod takeover;
 pub mod trigger;
 pub mod vault;
 pub mod vocabulary;
@@ -50,6 +52,7 @@ pub mod webhooks;
 pub mod wording;
 
 pub use account::Money;
+pub use by_hand::InviteError;
 pub use clock::{Clock, Stopwatch};
-pub use gateway::{Gateway, InviteError};
+pub use gateway::Gateway;
 pub use inbox::{Taken, Webhook};

@@ -89,6 +89,10 @@ pub struct TakesOver {
     pub brake: u32,
     /// What becomes of what was due before the project went live.
     pub go_live: GoLive,
+    /// Whether REDCap sends what its own definitions say.
+    pub redcap_sends: RedcapSends,
+    /// The link to the public survey, which REDCap's API does not tell: it belongs to no record.
+    pub public_survey_link: Option<String>,
 }
 
 impl Default for TakesOver {
@@ -101,6 +105,8 @@ impl Default for TakesOver {
             not_after: crate::schedule::NOT_AFTER,
             brake: 500,
             go_live: GoLive::Baseline,
+            redcap_sends: RedcapSends::AsDesigned,
+            public_survey_link: None,
         }
     }
 }
@@ -140,6 +146,16 @@ pub enum GoLive {
     Baseline,
     /// It is sent: the study begins here, and nothing was sent before.
     Everything,
+}
+
+/// Whether REDCap sends what its own definitions say. Where it does, what is active there is not run here: the
+/// participant would get it twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedcapSends {
+    /// It sends what is active.
+    AsDesigned,
+    /// It sends nothing: its Twilio module is off, or there is none, as in a simulation.
+    Never,
 }
 
 /// A member of staff whom an administrator registered: alerts may name this number or mailbox.
@@ -282,7 +298,11 @@ impl Project {
 
     /// Takes REDCap's model in.
     pub fn set_model(&self, model: redcap::Project) {
-        let design = Design::of(self, model);
+        self.set_design(Design::of(self, model));
+    }
+
+    /// Takes in what is designed in REDCap.
+    pub fn set_design(&self, design: Design) {
         *self.design.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Arc::new(design));
     }
 

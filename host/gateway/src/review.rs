@@ -50,6 +50,11 @@ impl Gateway {
             waiver: known.project.waiver.as_deref(),
             depth: message.new.depth,
             staff_identifiers: &staff_identifiers,
+            permission: message
+                .new
+                .origin
+                .as_ref()
+                .and_then(|origin| Some(origin.permission.as_ref()?.given)),
         };
         if let Err(Stop { state, reason, look_at }) = floor::at_review(&facts) {
             return Reviewed {

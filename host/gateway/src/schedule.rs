@@ -6,7 +6,7 @@ mod queue;
 mod still;
 mod when;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Span;
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use twilio::PhoneNumber;
 
 use crate::mail::Mailbox;
+use crate::outbox::NewMessage;
 use crate::project::{InvitationRule, Project};
 use crate::vocabulary::redcap_code;
 use crate::wording::Wording;
@@ -41,6 +42,8 @@ pub struct Design {
     pub schedules: Vec<Schedule>,
     /// The texts of invitations and alerts, as wordings.
     pub wordings: Vec<Wording>,
+    /// Records to which REDCap itself will still send an invitation, by the schedule that would send one too.
+    pub queued: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Something that is sent by itself: an invitation to a survey, or an alert.
@@ -78,6 +81,8 @@ pub struct Schedule {
     pub not_after: u32,
     /// Why it is not run, with what to do about it.
     pub not_run: Option<String>,
+    /// Whether it is active in REDCap, which then sends it too.
+    pub active_in_redcap: bool,
 }
 
 /// What makes a message.
@@ -166,6 +171,22 @@ pub struct Origin {
     pub reminder: u32,
     /// Whom it is for.
     pub whom: Whom,
+    /// For a number of a list: the permission to text it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission: Option<Permission>,
+}
+
+/// The permission to text a number of which there is no record yet, as the list of the study team documents it.
+/// It is kept without the number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Permission {
+    /// From when on, in seconds.
+    pub given: u32,
+    /// "written", "verbal-documented" or "electronic".
+    pub manner: String,
+    /// Who documented it.
+    pub documented_by: String,
 }
 
 /// Whom a message is for.
@@ -246,7 +267,13 @@ impl Design {
                 wordings.extend(words(project, &id, &[Purpose::Alert], &alert.subject, &alert.message));
             }
         }
-        Design { model, schedules, wordings }
+        Design { model, schedules, wordings, queued: BTreeMap::new() }
+    }
+
+    /// Whether REDCap itself will still send an invitation to a message's record, in place of this one.
+    pub(crate) fn is_queued(&self, new: &NewMessage) -> bool {
+        let queued = new.origin.as_ref().and_then(|origin| self.queued.get(&origin.schedule));
+        queued.zip(new.record.as_ref()).is_some_and(|(queued, record)| queued.contains(record))
     }
 
     /// The schedule with an id.
@@ -407,6 +434,7 @@ fn of_rule(rule: &InvitationRule, model: &redcap::Project) -> Schedule {
         blanks_identifiers: false,
         not_after: rule.not_after,
         not_run,
+        active_in_redcap: false,
     }
 }
 
@@ -467,6 +495,7 @@ fn of_invitation(
         blanks_identifiers: false,
         not_after: project.takes_over.not_after,
         not_run,
+        active_in_redcap: invitation.active,
     }
 }
 
@@ -547,6 +576,7 @@ fn of_alert(project: &Project, model: &redcap::Project, alert: &Alert, name: &st
         blanks_identifiers: alert.prevent_piping_identifiers,
         not_after: project.takes_over.not_after,
         not_run,
+        active_in_redcap: alert.active,
     }
 }
 

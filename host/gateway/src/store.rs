@@ -39,7 +39,7 @@ use sql::{Sql, scalar, values};
 use write::Writing;
 
 pub use copy::{Copied, copy};
-pub use read::{Cost, Count, Kept, Stopped, Unsealed};
+pub use read::{Cost, Count, Kept, LogFilter, Side, Stopped, Unsealed};
 pub use sealing::rotate;
 pub(crate) use write::random;
 
@@ -634,8 +634,31 @@ pub enum Step {
         /// Until when, in seconds.
         until: u32,
     },
-    /// What was due before a project was recorded: it is live from now on.
+    /// What was due before a project, or these schedules of it, was recorded: from now on what becomes due is sent.
     GoLive {
+        /// The project.
+        project: String,
+        /// The schedules.
+        schedules: Vec<String>,
+    },
+    /// Schedules are REDCap's again: what becomes due until they are run here once more, REDCap has sent.
+    GiveBack {
+        /// The project.
+        project: String,
+        /// The schedules.
+        schedules: Vec<String>,
+    },
+    /// A person wants every record of a project looked at now.
+    Reevaluate {
+        /// The project.
+        project: String,
+        /// For this schedule only.
+        schedule: Option<String>,
+        /// Who, and why.
+        why: String,
+    },
+    /// Every record was looked at, as it was asked for.
+    Reevaluated {
         /// The project.
         project: String,
     },
@@ -691,6 +714,8 @@ pub struct CatchUp {
     pub what: Catching,
     /// A sample of so many; none for all of it.
     pub at_most: Option<u32>,
+    /// What is held because REDCap itself had queued it, instead of what is held for another reason.
+    pub queued: bool,
 }
 
 /// What becomes of something that was held.

@@ -217,6 +217,7 @@ impl Finding<'_> {
                 repetition: 1,
                 reminder: 0,
                 whom: whom(to),
+                permission: None,
             };
             let first = self.message(schedule, to, survey.as_ref(), origin, format!("{base}{several}"), due);
             let reminders = schedule.reminders.as_ref().map_or(0, |(_, count)| *count);

@@ -16,6 +16,7 @@ use crate::project::{GoLive, Project};
 use crate::record::without_values;
 use crate::schedule::Design;
 use crate::store::{Step, StoreError};
+use crate::takeover;
 use crate::trigger::{self, Seen};
 
 /// Occasions and numbers that are written in one step.
@@ -50,6 +51,28 @@ pub(crate) struct Watching {
     log_tells: bool,
     /// When every record was read.
     whole_at: u32,
+    /// Schedules that are known to be run here.
+    begun: BTreeSet<String>,
+}
+
+/// How records are read.
+#[derive(Clone, Copy, Debug)]
+struct Reading<'a> {
+    /// Whether the project is live.
+    live: bool,
+    /// Schedules that are run here for the first time.
+    fresh: &'a BTreeSet<String>,
+    /// The only schedules that anything is planned of.
+    only: Option<&'a BTreeSet<String>>,
+}
+
+/// What came of looking at every record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Reevaluated {
+    /// Whether it is done; else REDCap does not answer, or another daemon does it soon.
+    pub done: bool,
+    /// How many occasions are new, by schedule; reminders are counted.
+    pub new: BTreeMap<String, u64>,
 }
 
 impl Watching {
@@ -93,6 +116,38 @@ impl Gateway {
         watching.by_time.first().map(|(at, _)| *at)
     }
 
+    /// Every record of a project is looked at now, for one schedule or for all of them. What is known already is left
+    /// alone: a record that has its invitation gets no second one.
+    pub async fn reevaluate(
+        &self,
+        project: &str,
+        schedule: Option<&str>,
+        why: &str,
+    ) -> Result<Reevaluated, crate::by_hand::InviteError> {
+        let (project, design) = self.ready(project)?;
+        if let Some(id) = schedule.filter(|id| design.schedule(id).is_none()) {
+            return Err(crate::by_hand::InviteError::Schedule(id.into()));
+        }
+        let before = self.store.made(&project.name).await?;
+        let step = Step::Reevaluate {
+            project: project.name.clone(),
+            schedule: schedule.map(str::to_owned),
+            why: why.into(),
+        };
+        self.store.commit(step).await?;
+        if self.lease(&format!("schedule/{}", project.name)).await?.is_some() {
+            self.read_records(project).await?;
+        }
+        let done = self.store.to_reevaluate(&project.name).await?.is_empty();
+        self.wake_deciding(&project.name);
+        let mut new = self.store.made(&project.name).await?;
+        new.retain(|id, count| {
+            *count -= before.get(id).copied().unwrap_or(0).min(*count);
+            *count > 0 && !crate::by_hand::is_by_hand(id) && schedule.is_none_or(|only| only == id)
+        });
+        Ok(Reevaluated { done, new })
+    }
+
     /// REDCap's log is read now, and not only when it is time to.
     pub fn read_log_now(&self, project: &str) {
         if let Some(work) = self.work.get(project) {
@@ -105,6 +160,8 @@ impl Gateway {
         let Some(design) = project.design() else { return Ok(0) };
         let now = self.clock.seconds();
         let live = self.is_live(project).await?;
+        let fresh = self.fresh(project, &design).await?;
+        let asked = self.store.to_reevaluate(&project.name).await?;
         let log_until = if live { self.read_log(project, &design, now).await? } else { None };
         let (everything, records) = {
             let mut watching = self.work[&project.name].watching.lock();
@@ -114,12 +171,20 @@ impl Gateway {
             }
             (std::mem::take(&mut watching.everything), std::mem::take(&mut watching.records))
         };
-        let count = records.len() + usize::from(everything);
-        let read = if everything || (!live && !records.is_empty()) {
-            self.read_everything(project, &design, &records, live, now).await?
+        // What a person asked for is looked at for their schedules only, unless everything is read anyway.
+        let only =
+            (!everything && fresh.is_empty() && !asked.is_empty() && !asked.contains("")).then_some(&asked);
+        let whole = everything || !fresh.is_empty() || !asked.is_empty();
+        let count = records.len() + usize::from(whole);
+        let read = if whole || (!live && !records.is_empty()) {
+            let how = Reading { live, fresh: &fresh, only };
+            self.read_everything(project, &design, &records, how, now).await?
         } else {
             self.read_named(project, &design, &records).await?
         };
+        if read && !asked.is_empty() {
+            self.store.commit(Step::Reevaluated { project: project.name.clone() }).await?;
+        }
         if !read {
             // What was asked for is asked for again: a saved form makes no second row in REDCap's log.
             let mut watching = self.work[&project.name].watching.lock();
@@ -140,15 +205,20 @@ impl Gateway {
         project: &Arc<Project>,
         design: &Arc<Design>,
         seen: &BTreeMap<String, Seen>,
-        live: bool,
+        how: Reading<'_>,
         now: u32,
     ) -> Result<bool, StoreError> {
         let Some(rows) = self.export(project, vec![]).await else { return Ok(false) };
-        self.plan(project, design, rows, seen, live).await?;
-        self.store.commit(Step::ReadWhole { project: project.name.clone() }).await?;
-        if !live {
-            // Until now nothing was sent; what was due is recorded.
-            self.store.commit(Step::GoLive { project: project.name.clone() }).await?;
+        self.plan(project, design, rows, seen, how).await?;
+        if how.only.is_some() {
+            return Ok(true);
+        }
+        let name = project.name.clone();
+        self.store.commit(Step::ReadWhole { project: name.clone() }).await?;
+        if !how.live || !how.fresh.is_empty() {
+            // Until now nothing of it was sent; what was due is recorded.
+            let schedules = how.fresh.iter().cloned().collect();
+            self.store.commit(Step::GoLive { project: name, schedules }).await?;
         }
         self.work[&project.name].watching.lock().whole_at = now;
         Ok(true)
@@ -163,7 +233,8 @@ impl Gateway {
         let names: Vec<_> = records.keys().cloned().collect();
         for batch in names.chunks(IN_A_BATCH) {
             let Some(rows) = self.export(project, batch.to_vec()).await else { return Ok(false) };
-            self.plan(project, design, rows, records, true).await?;
+            let how = Reading { live: true, fresh: &BTreeSet::new(), only: None };
+            self.plan(project, design, rows, records, how).await?;
             if project.takes_over.mends {
                 let step = Step::Mended { project: project.name.clone(), records: batch.to_vec() };
                 self.store.commit(step).await?;
@@ -195,6 +266,32 @@ impl Gateway {
         let since = self.store.live_since(&project.name).await?;
         live.store(since.is_some(), Ordering::Relaxed);
         Ok(since.is_some())
+    }
+
+    /// The schedules that are run here for the first time: what holds already of theirs was somebody else's to send.
+    async fn fresh(&self, project: &Project, design: &Design) -> Result<BTreeSet<String>, StoreError> {
+        if project.takes_over.go_live == GoLive::Everything {
+            return Ok(BTreeSet::new());
+        }
+        let work = &self.work[&project.name];
+        let run = design.schedules.iter().filter(|schedule| schedule.not_run.is_none());
+        let run: BTreeSet<_> = run.map(|schedule| schedule.id.clone()).collect();
+        let given: BTreeSet<_> = takeover::sent_by_redcap(project, design).map(|it| it.id.clone()).collect();
+        {
+            let known = &work.watching.lock().begun;
+            if run.is_subset(known) && given.is_disjoint(known) {
+                return Ok(BTreeSet::new());
+            }
+        }
+        let mut begun = self.store.begun(&project.name).await?;
+        let given: Vec<_> = given.into_iter().filter(|id| begun.remove(id)).collect();
+        if !given.is_empty() {
+            let step = Step::GiveBack { project: project.name.clone(), schedules: given };
+            self.store.commit(step).await?;
+        }
+        let fresh = run.difference(&begun).cloned().collect();
+        work.watching.lock().begun = begun;
+        Ok(fresh)
     }
 
     /// Reads what REDCap's log says since it was read last; until when, if it was read.
@@ -253,7 +350,7 @@ impl Gateway {
         design: &Arc<Design>,
         rows: Vec<Map<String, Value>>,
         seen: &BTreeMap<String, Seen>,
-        live: bool,
+        how: Reading<'_>,
     ) -> Result<(), StoreError> {
         let (now, for_rules, designed) = (self.clock.seconds(), project.clone(), design.clone());
         let (seen, salt) = (seen.clone(), self.salt.clone());
@@ -282,8 +379,12 @@ impl Gateway {
                 watching.look_at(&record, at);
             }
         }
-        if !live {
-            before_go_live(&mut occasions, design, now);
+        if let Some(only) = how.only {
+            occasions.retain(|new| new.origin.as_ref().is_some_and(|origin| only.contains(&origin.schedule)));
+        }
+        before_go_live(&mut occasions, design, how, now);
+        for new in occasions.iter_mut().filter(|new| design.is_queued(new)) {
+            new.held = new.record.as_deref().map(takeover::queued);
         }
         for pairs in phones.chunks(AT_ONCE) {
             self.store.commit(Step::Phones { project: project.name.clone(), pairs: pairs.to_vec() }).await?;
@@ -301,10 +402,14 @@ pub const BEFORE_GO_LIVE: &str = "schedule.before-go-live";
 /// The rule of what is far more than was planned.
 pub const BRAKE: &str = "schedule.brake";
 
-/// What holds already when a project goes live may have been sent before, by REDCap itself: it is recorded, and not
+/// What holds already when a project goes live, or when one of its schedules is run here for the first time, may have been sent before, by REDCap itself: it is recorded, and not
 /// sent. What is due at a moment of its own that is still to come is planned as ever.
-fn before_go_live(occasions: &mut [NewMessage], design: &Design, now: u32) {
+fn before_go_live(occasions: &mut [NewMessage], design: &Design, how: Reading<'_>, now: u32) {
     for new in occasions {
+        let is_fresh = new.origin.as_ref().is_some_and(|origin| how.fresh.contains(&origin.schedule));
+        if how.live && !is_fresh {
+            continue;
+        }
         let fixed = |origin: &crate::schedule::Origin| {
             design.schedule(&origin.schedule).is_some_and(|schedule| schedule.timing.is_fixed())
         };

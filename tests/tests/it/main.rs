@@ -2,6 +2,7 @@
 
 mod arrows;
 mod browser;
+mod by_hand;
 mod command_line;
 mod crash;
 mod floor;
@@ -16,3 +17,4 @@ mod privacy;
 mod road;
 mod scenarios;
 mod store;
+mod takeover;

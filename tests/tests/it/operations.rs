@@ -31,7 +31,7 @@ async fn told_of(stage: &Stage, arguments: &[&str]) -> Result<(ExitCode, String)
 }
 
 /// What a command says is wrong.
-async fn refused(stage: &Stage, arguments: &[&str]) -> String {
+pub(crate) async fn refused(stage: &Stage, arguments: &[&str]) -> String {
     match told(stage, arguments).await {
         Ok((_, text)) => format!("it was not refused: {text}"),
         // The lines of a report are broken to the width of a terminal.
@@ -43,13 +43,13 @@ async fn refused(stage: &Stage, arguments: &[&str]) -> String {
 }
 
 /// A number or words of a participant are nowhere in what is shown.
-fn names_nobody(text: &str) {
+pub(crate) fn names_nobody(text: &str) {
     for private in ["555012", "5550121", "Hi Ben", "your survey: http"] {
         assert!(!text.contains(private), "`{private}` is in {text}");
     }
 }
 
-fn holds(text: &str, promised: &[&str]) {
+pub(crate) fn holds(text: &str, promised: &[&str]) {
     for promised in promised {
         assert!(text.contains(promised), "lacks `{promised}`:\n{text}");
     }

@@ -2,13 +2,13 @@
 //! the texts that are written in REDCap.
 
 use gateway::mail::Mailbox;
-use gateway::project::{Content, GoLive, Selection, Staff, TakesOver};
+use gateway::project::{Content, GoLive, RedcapSends, Selection, Staff, TakesOver};
 use gateway::wording::WordingApproval;
 use jiff::tz::TimeZone;
 use twilio::PhoneNumber;
 
 use super::project::date;
-use super::reader::Section;
+use super::reader::{Found, Section};
 
 /// `[schedules]`.
 pub(super) fn takes_over(section: &Section<'_>) -> TakesOver {
@@ -22,6 +22,9 @@ pub(super) fn takes_over(section: &Section<'_>) -> TakesOver {
         section.one_of("go-live", &[("baseline", GoLive::Baseline), ("everything", GoLive::Everything)]);
     let hours = section.within("not-after-hours", &(1..=720), "what is later is a message of its own");
     let brake = section.within("brake", &(1..=1_000_000), "to stop all of it there is `consentry stop`");
+    let sends = section
+        .one_of("redcap-sends", &[("as-designed", RedcapSends::AsDesigned), ("never", RedcapSends::Never)]);
+    let public = section.text("public-survey-link").and_then(|found| public_link(section, found));
     TakesOver {
         invitations: named("invitations"),
         alerts: named("alerts"),
@@ -30,7 +33,27 @@ pub(super) fn takes_over(section: &Section<'_>) -> TakesOver {
         not_after: hours.map_or(usual.not_after, |hours| hours * 3600),
         brake: brake.unwrap_or(usual.brake),
         go_live: go_live.unwrap_or(usual.go_live),
+        redcap_sends: sends.unwrap_or(usual.redcap_sends),
+        public_survey_link: public,
     }
+}
+
+/// The link of the public survey goes to people's phones: it must lead to a survey, and not in clear.
+fn public_link(section: &Section<'_>, found: Found<String>) -> Option<String> {
+    let help = "copy the public survey link from REDCap, such as \"https://redcap.example.edu/surveys/?s=…\"";
+    let after = found.value.strip_prefix("https://").or_else(|| {
+        let rest = found.value.strip_prefix("http://")?;
+        let host = rest.split(['/', ':']).next().unwrap_or_default();
+        matches!(host, "127.0.0.1" | "localhost").then_some(rest)
+    });
+    let host = after.and_then(|rest| rest.split(['/', '?']).next()).unwrap_or_default();
+    let leads = after.is_some_and(|rest| rest.contains("s=") || rest.contains('/'));
+    if host.is_empty() || host.contains('@') || !leads || found.value.contains(char::is_whitespace) {
+        let sentence = "`public-survey-link` takes the whole https:// address of a survey";
+        section.say(found.at, sentence, help.to_owned());
+        return None;
+    }
+    Some(found.value)
 }
 
 /// `[[staff]]`.

@@ -226,6 +226,8 @@ fn merged(own: Table, study: &Study, model: &redcap::Project, assumed: &mut Assu
         // A simulation begins before anything was sent, and nobody is there to look.
         schedules.insert("go-live".into(), text("everything"));
         schedules.insert("brake".into(), Value::Integer(1_000_000));
+        // What is active in REDCap is what is to be simulated.
+        schedules.insert("redcap-sends".into(), text("never"));
     }
     policies(&mut table, study, assumed);
     table

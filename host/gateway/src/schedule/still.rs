@@ -7,8 +7,10 @@ use redcap::Place;
 use redcap::logic::{self, Context};
 
 use super::{Origin, Schedule, Trigger, event_or_classic, when};
+use crate::by_hand::is_by_hand;
 use crate::facts::{Known, survey_state};
 use crate::outbox::{Message, Reason, State};
+use crate::takeover;
 
 /// Why a message that was scheduled is not sent, and where it goes instead.
 pub(crate) type Unwanted = (State, Reason);
@@ -18,12 +20,18 @@ pub(crate) fn still_wanted(known: &Known, message: &Message) -> Result<(), Unwan
     survey_takes_answers(known)?;
     let Some(origin) = &message.new.origin else { return Ok(()) };
     let suppressed = |rule: &str, sentence: &str| Err((State::Suppressed, Reason::new(rule, sentence)));
+    if is_by_hand(&origin.schedule) {
+        return Ok(());
+    }
     let Some(schedule) = known.design.schedule(&origin.schedule) else {
         let sentence = "the invitation or alert is not in the project any more, or not taken over any more";
         return suppressed("schedule.gone", sentence);
     };
     if let Some(why) = &schedule.not_run {
         return Err((State::Held, Reason::new("schedule.not-run", format!("this is not run: {why}"))));
+    }
+    if let Some(record) = message.new.record.as_ref().filter(|_| known.design.is_queued(&message.new)) {
+        return Err((State::Held, takeover::queued(record)));
     }
     if schedule.ends.is_some_and(|end| known.civil() > end) {
         return Err((State::Expired, Reason::new("schedule.ended", "the survey or the alert has expired")));
@@ -45,13 +53,17 @@ pub(crate) fn still_wanted(known: &Known, message: &Message) -> Result<(), Unwan
 
 /// A survey that is complete, closed or switched off is not invited to, however the invitation came about.
 fn survey_takes_answers(known: &Known) -> Result<(), Unwanted> {
-    let (Some(survey), Some(record)) = (&known.survey, &known.record) else { return Ok(()) };
+    let Some(survey) = &known.survey else { return Ok(()) };
     let Some(settings) = known.model.survey(&survey.instrument) else {
         let sentence = format!("`{}` is not a survey of the project any more", survey.instrument);
         return Err((State::Suppressed, Reason::new("schedule.no-survey", sentence)));
     };
     let Survey { instrument, event, instance, .. } = survey;
-    if survey_state(&known.model, record, instrument, event.as_deref(), *instance) == SurveyState::Complete {
+    // Who is invited to a public survey has no record yet.
+    if let Some(record) = &known.record
+        && survey_state(&known.model, record, instrument, event.as_deref(), *instance)
+            == SurveyState::Complete
+    {
         let reason = Reason::new("schedule.completed", "the survey was completed meanwhile");
         return Err((State::Suppressed, reason));
     }

@@ -1,7 +1,7 @@
 //! The queries: named after what they are asked for, short, and by index.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use policy::contract::types::{Channel, PastMessage, Purpose, Survey};
 use serde_json::Value as Json;
@@ -13,6 +13,7 @@ use crate::ledger::{self, Head, Tampered, Verifier};
 use crate::mail::{Mailbox, mailbox_key};
 use crate::outbox::{Message, NewMessage, State};
 use crate::schedule::Origin;
+use crate::takeover::QUEUED;
 use crate::vault::Vault;
 use crate::vocabulary::Word;
 use crate::watch::{BEFORE_GO_LIVE, BRAKE};
@@ -86,6 +87,32 @@ pub struct Stopped {
     pub why: String,
 }
 
+/// Which messages a log is to show.
+#[derive(Clone, Debug, Default)]
+pub struct LogFilter {
+    /// Of this project.
+    pub project: Option<String>,
+    /// About this record.
+    pub record: Option<String>,
+    /// Of this schedule.
+    pub schedule: Option<String>,
+    /// In this state.
+    pub state: Option<State>,
+    /// What is still to come, or what is past.
+    pub side: Option<Side>,
+    /// So many at most.
+    pub limit: u32,
+}
+
+/// One side of now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// What may still be sent, the next first.
+    Future,
+    /// What was sent, or is not sent any more, the newest first.
+    Past,
+}
+
 /// What is known of a number, of a mailbox and of the records that hold them.
 #[derive(Debug, Default)]
 pub(crate) struct History {
@@ -142,13 +169,14 @@ impl Store {
         .await
     }
 
-    /// What was held before go-live or by the brake: how many of each schedule, by rule, and the oldest's due time.
+    /// What was held before go-live, by the brake, or because REDCap had queued it: how many of each schedule, by
+    /// rule, and the oldest's due time.
     pub async fn to_catch_up(&self, project: &str) -> Result<Vec<(String, Count)>, StoreError> {
-        let given = values![project, BEFORE_GO_LIVE, BRAKE].to_vec();
+        let given = values![project, BEFORE_GO_LIVE, BRAKE, QUEUED].to_vec();
         self.ask(move |reading| {
             let rows = reading.db.query(
                 "SELECT rule, project, schedule, COUNT(*), MIN(due) FROM message WHERE project = ?1 \
-                 AND state = 'held' AND rule IN (?2, ?3) AND purpose <> 'reminder' \
+                 AND state = 'held' AND rule IN (?2, ?3, ?4) AND purpose <> 'reminder' \
                  GROUP BY rule, project, schedule ORDER BY rule, schedule",
                 &given,
             )?;
@@ -295,6 +323,65 @@ impl Store {
              ORDER BY id DESC LIMIT ?3",
             values![project, record, limit].to_vec(),
         )
+        .await
+    }
+
+    /// The messages that a filter lets through.
+    pub async fn find(&self, filter: &LogFilter) -> Result<Vec<Message>, StoreError> {
+        let LogFilter { project, record, schedule, state, side, limit } = filter;
+        let given = values![
+            project.as_deref(),
+            record.as_deref(),
+            schedule.as_deref(),
+            state.map(State::name),
+            *limit
+        ];
+        let future = "submitted IS NULL AND state IN ('planned', 'deferred', 'due', 'claimed', 'held')";
+        let rest = match side {
+            None => "ORDER BY id DESC".to_owned(),
+            Some(Side::Future) => format!("AND {future} ORDER BY due, id"),
+            Some(Side::Past) => format!("AND NOT ({future}) ORDER BY changed DESC, id DESC"),
+        };
+        let rest = format!(
+            "WHERE (CAST(?1 AS TEXT) IS NULL OR project = ?1) AND (CAST(?2 AS TEXT) IS NULL OR record = ?2) \
+             AND (CAST(?3 AS TEXT) IS NULL OR schedule = ?3) AND (CAST(?4 AS TEXT) IS NULL OR state = ?4) {rest} \
+             LIMIT ?5"
+        );
+        let given = given.to_vec();
+        self.ask(move |reading| messages(reading.db, reading.vault, &rest, &given)).await
+    }
+
+    /// The schedules of a project that are run here: what was due before them is recorded.
+    pub(crate) async fn begun(&self, project: &str) -> Result<BTreeSet<String>, StoreError> {
+        self.figures_under(format!("begun/{project}/")).await
+    }
+
+    /// The schedules for which every record is to be looked at; "" is for all of them.
+    pub(crate) async fn to_reevaluate(&self, project: &str) -> Result<BTreeSet<String>, StoreError> {
+        self.figures_under(format!("reevaluate/{project}/")).await
+    }
+
+    /// What the names of figures that are not 0 end in.
+    async fn figures_under(&self, under: String) -> Result<BTreeSet<String>, StoreError> {
+        self.ask(move |reading| {
+            // A project's name has no character that stands for others here.
+            let sql = "SELECT name FROM figure WHERE name LIKE ?1 AND value > 0";
+            let rows = reading.db.query(sql, values![format!("{under}%")])?;
+            rows.iter().map(|row| Ok(row.get::<String>(0)?[under.len()..].to_owned())).collect()
+        })
+        .await
+    }
+
+    /// How many occasions each schedule of a project ever made.
+    pub(crate) async fn made(&self, project: &str) -> Result<BTreeMap<String, u64>, StoreError> {
+        let project = project.to_owned();
+        self.ask(move |reading| {
+            let rows = reading.db.query(
+                "SELECT schedule, COUNT(*) FROM message WHERE project = ?1 AND schedule IS NOT NULL GROUP BY schedule",
+                values![project],
+            )?;
+            rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+        })
         .await
     }
 

@@ -118,7 +118,30 @@ impl<'a> Writing<'a> {
                 self.figure(&format!("log/{project}"), *until)?;
                 Ok(Committed::Done)
             }
-            Step::GoLive { project } => self.go_live(project),
+            Step::GoLive { project, schedules } => self.go_live(project, schedules),
+            Step::GiveBack { project, schedules } => {
+                for schedule in schedules {
+                    self.figure(&format!("begun/{project}/{schedule}"), 0)?;
+                }
+                self.ledger("given-back", project, &json!({ "schedules": schedules }), None)?;
+                Ok(Committed::Done)
+            }
+            Step::Reevaluate { project, schedule, why } => {
+                let which = schedule.as_deref().unwrap_or_default();
+                self.figure(&format!("reevaluate/{project}/{which}"), self.now)?;
+                self.ledger(
+                    "reevaluate",
+                    project,
+                    &json!({ "schedule": schedule, "why": masked(why) }),
+                    None,
+                )?;
+                Ok(Committed::Done)
+            }
+            Step::Reevaluated { project } => {
+                let asked = format!("reevaluate/{project}/%");
+                self.db.execute("DELETE FROM figure WHERE name LIKE ?1", values![asked])?;
+                Ok(Committed::Done)
+            }
             Step::Brake { project, more_than } => self.brake(project, *more_than),
             Step::CatchUp { catch_up, why } => self.catch_up(catch_up, &masked(why)),
             Step::Mended { project, records } => self.mended(project, records),

@@ -43,14 +43,25 @@ impl Writing<'_> {
         Ok(Committed::Done)
     }
 
-    /// What has not left is not to leave any more.
+    /// What has not left is not to leave any more, and its reminders are not to leave without it. Where the message
+    /// itself has left, its reminders are what can still be taken back.
     pub(super) fn cancel(&mut self, id: &str, why: &str) -> Result<Committed, StoreError> {
-        let Some(message) = self.message(id)?.filter(|message| message.may_become(State::Canceled)) else {
+        let Some(message) = self.message(id)? else { return Ok(Committed::Stale) };
+        let mut count = 0;
+        self.with_reminders(&message, |this, message| {
+            if message.may_become(State::Canceled) {
+                count += 1;
+                let reason = Reason::new("canceled-by-hand", why);
+                this.advance(message, State::Canceled, this.now, Some(&reason))?;
+                this.close_held(&message.id, why)?;
+            }
+            Ok(())
+        })?;
+        if count == 0 {
             return Ok(Committed::Stale);
-        };
-        self.advance(&message, State::Canceled, self.now, Some(&Reason::new("canceled-by-hand", why)))?;
-        self.close_held(id, why)?;
-        Ok(Committed::Done)
+        }
+        self.let_go(&message.new.project, why)?;
+        Ok(Committed::Count(count))
     }
 
     /// A held message is decided again from its start: what held it may hold it again.

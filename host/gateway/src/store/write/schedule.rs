@@ -7,6 +7,7 @@ use super::super::sql::{Value, scalar, values};
 use super::super::{CatchUp, Catching, Committed, StoreError};
 use super::Writing;
 use crate::outbox::{Message, Reason, State};
+use crate::takeover::QUEUED;
 use crate::watch::{BEFORE_GO_LIVE, BRAKE};
 
 /// Messages that one step touches at most; who asks for more asks again.
@@ -22,29 +23,40 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// A project has recorded what was due before it, and sends what becomes due from now on.
-    pub(super) fn go_live(&mut self, project: &str) -> Result<Committed, StoreError> {
-        self.figure(&format!("live/{project}"), self.now)?;
+    /// A project, or some of its schedules, has recorded what was due before it, and sends what becomes due from now
+    /// on.
+    pub(super) fn go_live(&mut self, project: &str, schedules: &[String]) -> Result<Committed, StoreError> {
+        let live = format!("live/{project}");
+        let since: Option<u32> =
+            self.first("SELECT value FROM figure WHERE name = ?1", values![live.as_str()])?;
+        if since.is_none() {
+            self.figure(&live, self.now)?;
+        }
+        for schedule in schedules {
+            self.figure(&format!("begun/{project}/{schedule}"), self.now)?;
+        }
         let held: u64 = scalar(
             self.db,
             "SELECT COUNT(*) FROM message WHERE project = ?1 AND state = 'held' AND rule = ?2",
             values![project, BEFORE_GO_LIVE],
         )?;
-        self.ledger("went-live", project, &json!({ "held": held }), None)?;
+        self.ledger("went-live", project, &json!({ "held": held, "schedules": schedules }), None)?;
         if held > 0 {
             let sentence = format!(
                 "{held} messages were due before the project went live, and are not sent unless somebody releases \
                  them: `consentry catch-up {project}` shows them"
             );
-            self.plan_task("before-go-live", project, &format!("go-live/{project}"), None, &sentence)?;
+            let cause = format!("go-live/{project}/{}", self.now);
+            self.close_tasks("before-go-live", &format!("go-live/{project}/"), "there is a newer one")?;
+            self.plan_task("before-go-live", project, &cause, None, &sentence)?;
         }
         Ok(Committed::Done)
     }
 
     /// Holds what is far more than was planned: what was found only when it was due, and what is late by an hour.
     pub(super) fn brake(&mut self, project: &str, more_than: u32) -> Result<Committed, StoreError> {
-        let unplanned = "WHERE project = ?1 AND state = 'planned' AND schedule IS NOT NULL AND look_at <= ?2 \
-                         AND (since + 60 >= due OR due + 3600 <= ?2)";
+        let unplanned = "WHERE project = ?1 AND state = 'planned' AND schedule IS NOT NULL \
+                         AND schedule NOT LIKE 'by-hand/%' AND look_at <= ?2 AND (since + 60 >= due OR due + 3600 <= ?2)";
         let counted = format!("SELECT COUNT(*) FROM (SELECT 1 FROM message {unplanned} LIMIT ?3) AS some");
         let count: u32 = scalar(self.db, &counted, values![project, self.now, more_than.saturating_add(1)])?;
         let name = format!("brake/{project}");
@@ -79,7 +91,8 @@ impl Writing<'_> {
 
     /// A person has looked at what was held before go-live or by the brake.
     pub(super) fn catch_up(&mut self, catch_up: &CatchUp, why: &str) -> Result<Committed, StoreError> {
-        let CatchUp { project, schedule, what, at_most } = catch_up;
+        let CatchUp { project, schedule, what, at_most, queued } = catch_up;
+        let rules = if *queued { [QUEUED, QUEUED] } else { [BEFORE_GO_LIVE, BRAKE] };
         let limit = at_most.map_or(AT_ONCE, |most| most.min(AT_ONCE));
         // A sample is taken from everywhere: ids end in chance.
         let order = if at_most.is_some() { "substr(id, 20)" } else { "due, id" };
@@ -88,7 +101,7 @@ impl Writing<'_> {
              AND purpose <> 'reminder' ORDER BY {order} LIMIT ?5"
         );
         let schedule = schedule.as_deref().unwrap_or_default();
-        let given = values![project, BEFORE_GO_LIVE, BRAKE, schedule, limit];
+        let given = values![project, rules[0], rules[1], schedule, limit];
         let found = messages(self.db, self.vault, &rest, given)?;
         for message in &found {
             match what {
@@ -116,7 +129,7 @@ impl Writing<'_> {
     }
 
     /// Does something to a message and to the reminders that wait with it.
-    fn with_reminders(
+    pub(super) fn with_reminders(
         &mut self,
         message: &Message,
         mut does: impl FnMut(&mut Self, &Message) -> Result<(), StoreError>,
@@ -125,7 +138,7 @@ impl Writing<'_> {
         let occasion = &message.new.occasion;
         for n in 1..=5_u32 {
             let named = values![format!("{occasion}/reminder-{n}")].to_vec();
-            let rest = "WHERE occasion = ?1 AND state IN ('held', 'planned', 'deferred')";
+            let rest = "WHERE occasion = ?1 AND state IN ('held', 'planned', 'deferred', 'due')";
             for reminder in messages(self.db, self.vault, rest, &named)? {
                 does(self, &reminder)?;
             }
@@ -142,19 +155,16 @@ impl Writing<'_> {
     }
 
     /// When nothing is held any more, the brake is off and its task is done.
-    fn let_go(&mut self, project: &str, why: &str) -> Result<(), StoreError> {
-        for (rule, kind) in [(BEFORE_GO_LIVE, "before-go-live"), (BRAKE, "brake")] {
+    pub(super) fn let_go(&mut self, project: &str, why: &str) -> Result<(), StoreError> {
+        for (rule, kind, cause) in [(BEFORE_GO_LIVE, "before-go-live", "go-live"), (BRAKE, "brake", "brake")]
+        {
             let left: u64 = scalar(
                 self.db,
                 "SELECT COUNT(*) FROM message WHERE project = ?1 AND state = 'held' AND rule = ?2",
                 values![project, rule],
             )?;
             if left == 0 {
-                self.close_tasks(
-                    kind,
-                    &format!("{}/{project}", if rule == BRAKE { "brake" } else { "go-live" }),
-                    why,
-                )?;
+                self.close_tasks(kind, &format!("{cause}/{project}/"), why)?;
                 if rule == BRAKE {
                     self.figure(&format!("brake/{project}"), 0)?;
                 }
@@ -178,7 +188,7 @@ impl Writing<'_> {
         Ok(Committed::Count(count))
     }
 
-    /// A person wants a message at another time.
+    /// A person wants a message at another time. Its reminders come as much sooner or later.
     pub(super) fn reschedule(&mut self, id: &str, due: u32, why: &str) -> Result<Committed, StoreError> {
         let Some(message) = self.message(id)?.filter(|message| message.may_become(State::Deferred)) else {
             return Ok(Committed::Stale);
@@ -186,13 +196,19 @@ impl Writing<'_> {
         if message.submitted.is_some() {
             return Ok(Committed::Stale);
         }
-        let end = message.new.not_after.map(|end| {
-            let window = end.saturating_sub(message.new.due);
-            due.saturating_add(window.max(3600))
-        });
-        self.reschedule_row(id, due, end)?;
-        let Some(moved) = self.message(id)? else { return Ok(Committed::Stale) };
-        self.advance(&moved, State::Deferred, due, Some(&Reason::new("rescheduled", why)))?;
+        let due = due.max(self.now);
+        let by = i64::from(due) - i64::from(message.new.due);
+        self.with_reminders(&message, |this, message| {
+            let moved = |at: u32| u32::try_from(i64::from(at) + by).unwrap_or(this.now);
+            let (due, before) = (moved(message.new.due).max(this.now), message.new.due);
+            let end =
+                message.new.not_after.map(|end| due.saturating_add(end.saturating_sub(before).max(3600)));
+            this.reschedule_row(&message.id, due, end)?;
+            let Some(moved) = this.message(&message.id)? else { return Ok(()) };
+            this.advance(&moved, State::Deferred, due, Some(&Reason::new("rescheduled", why)))?;
+            this.close_tasks("held-message", &format!("{}/", message.id), why)
+        })?;
+        self.let_go(&message.new.project, why)?;
         Ok(Committed::Done)
     }
 }
