@@ -163,6 +163,8 @@ pub async fn run(study: Study) -> miette::Result<Simulation> {
         ..SandboxConfig::new(prepared.xml.clone(), Arc::new(move || now.now()))
     };
     let sandbox = Sandbox::in_process(config).into_diagnostic()?;
+    // Whether the money lasts is not what is simulated.
+    sandbox.twilio().set_balance(1_000_000_000.0);
     let (project, assumed) = settings::connect(prepared, &sandbox)?;
     let title = project.title.clone();
     let zone_name = project.zone_name.clone();

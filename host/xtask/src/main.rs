@@ -60,6 +60,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Measure what a simulation costs, and finding what is due among what is scheduled far ahead
+    BenchSimulate {
+        /// Passed on: a project XML file, and for example --participants 250,500
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Measure reading and evaluating the conditions and formulas of a project
     BenchRedcap {
         /// Passed on: a project XML file
@@ -87,6 +93,12 @@ fn main() -> Result<()> {
         Task::Crash { arguments } => measured("crash", &arguments),
         Task::BenchDelivery { arguments } => measured("bench-delivery", &arguments),
         Task::Soak { arguments } => measured("soak", &arguments),
+        Task::BenchSimulate { arguments } => {
+            policies()?;
+            programs()?;
+            let program = workspace.join(target()).join("debug/bench-simulate");
+            run(Command::new(program).current_dir(here).args(arguments))
+        }
         Task::BenchRedcap { arguments } => {
             programs()?;
             let program = workspace.join(target()).join("debug/bench-redcap");
