@@ -108,6 +108,12 @@ pub fn read(path: &Path, engine: &Arc<Engine>) -> miette::Result<Config> {
     }
     let twice = twice(&projects);
     notes.extend(shared_numbers(&projects));
+    for token in &daemon.api_tokens {
+        let unknown = |name: &&String| !projects.iter().any(|project: &Project| project.name == **name);
+        for name in token.projects.iter().flatten().filter(unknown) {
+            notes.push(format!("the token `{}` is for the project `{name}`, which is not there", token.name));
+        }
+    }
     let daemon_of =
         (daemon.listen, daemon.public_url, daemon.trigger_secret, daemon.database.zip(daemon.keys));
     notes.extend(daemon.admin_listen.filter(|listen| !listen.ip().is_loopback()).map(|listen| {

@@ -195,6 +195,7 @@ pub struct ConfigFile {
 
 /// What the log is to show.
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Log {
     #[command(flatten)]
     config: ConfigFile,

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use gateway::project::Project;
-use gateway::schedule::{By, Design, Per, Schedule, To, Trigger};
+use gateway::schedule::{By, Design, Per, Schedule, Timing, To, Trigger};
 use gateway::vocabulary::Word;
 use policy::contract::wordings::ApprovalState;
 use serde::Serialize;
@@ -78,10 +78,10 @@ fn shown(project: &Project, design: &Design, schedule: &Schedule, now: u32) -> S
         let most = repeat.most.map(|most| format!(", {most} times in all")).unwrap_or_default();
         format!("every {:#}{most}", repeat.every)
     });
-    let reminders = schedule
-        .reminders
-        .as_ref()
-        .map(|(timing, count)| format!("{count}, each {} the one before it", timing.sentence()));
+    let reminders = schedule.reminders.as_ref().map(|(timing, count)| {
+        let of = if matches!(timing, Timing::Lag(_)) { " the one before it" } else { "" };
+        format!("{count}, each {}{of}", timing.sentence())
+    });
     Shown {
         id: schedule.id.clone(),
         title: schedule.title.clone(),

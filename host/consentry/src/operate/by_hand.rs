@@ -178,6 +178,7 @@ pub struct CatchUpOptions {
 /// What becomes of it.
 #[derive(Args, Debug)]
 #[group(multiple = false)]
+#[expect(clippy::option_option, reason = "an option of the command line whose value may be left out")]
 pub(super) struct What {
     /// Send all of it, or all of one schedule, as if it were due now
     #[arg(long, value_name = "SCHEDULE", num_args = 0..=1)]
