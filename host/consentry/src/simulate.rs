@@ -2,8 +2,10 @@
 //! Twilio in the same process, with participants who answer as a script says. Months run in seconds, and what comes
 //! out is every message that would be sent, when and why, and every one that would not.
 
+pub mod calendar;
 mod command;
 pub mod needs;
+mod page;
 pub mod report;
 mod rows;
 mod script;

@@ -75,7 +75,7 @@ pub async fn command(options: &Options, out: &mut impl Write) -> miette::Result<
     let told = match &options.form {
         Form { json: true, .. } => serde_json::to_string_pretty(&simulation).into_diagnostic()? + "\n",
         Form { csv: true, .. } => report::csv(&simulation)?,
-        Form { html: true, .. } => report::html(&simulation),
+        Form { html: true, .. } => report::html(&simulation)?,
         _ => report::text(&simulation),
     };
     out.write_all(told.as_bytes()).into_diagnostic()?;

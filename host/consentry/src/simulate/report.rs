@@ -9,8 +9,8 @@ use miette::IntoDiagnostic;
 use super::{Line, Simulation};
 
 /// The hours in which texts are usual, on the recipient's clock: 47 CFR 64.1200(c)(1).
-const FROM: Time = Time::constant(8, 0, 0, 0);
-const UNTIL: Time = Time::constant(21, 0, 0, 0);
+pub(super) const FROM: Time = Time::constant(8, 0, 0, 0);
+pub(super) const UNTIL: Time = Time::constant(21, 0, 0, 0);
 
 /// What is to be known beside the messages themselves.
 #[derive(Debug, Default)]
@@ -224,8 +224,8 @@ pub fn csv(simulation: &Simulation) -> miette::Result<String> {
 }
 
 /// As a page.
-pub fn html(simulation: &Simulation) -> String {
-    format!("<!DOCTYPE html>\n<title>{}</title>\n<pre>{}</pre>\n", simulation.title, text(simulation))
+pub fn html(simulation: &Simulation) -> miette::Result<String> {
+    super::page::html(simulation)
 }
 
 /// Millionths of a dollar as dollars, for a person.
