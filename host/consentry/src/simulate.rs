@@ -340,9 +340,11 @@ impl Running {
                     }
                     answers.extend(asked);
                 }
-                SurveyOutcome::Completed | SurveyOutcome::AlreadyCompleted => return,
                 // A survey that has closed meanwhile is not answered, as it would not be.
-                SurveyOutcome::Inactive | SurveyOutcome::NotFound => return,
+                SurveyOutcome::Completed
+                | SurveyOutcome::AlreadyCompleted
+                | SurveyOutcome::Inactive
+                | SurveyOutcome::NotFound => return,
                 SurveyOutcome::Failed => {
                     tracing::error!(record, survey, "the simulated REDCap does not answer");
                     return;

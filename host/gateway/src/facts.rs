@@ -68,12 +68,18 @@ impl Known {
         civil(self.now, &self.project)
     }
 
-    /// Where the survey's fields stand, else where the participant's do.
+    /// Where the survey's fields stand, or those of the form whose saving made the occasion, else where the
+    /// participant's do.
     pub fn place(&self) -> Place {
-        match &self.survey {
-            Some(survey) => {
-                let event = survey.event.as_deref().unwrap_or(redcap::project::CLASSIC_EVENT);
-                Place::of(&self.model, event, &survey.instrument, survey.instance)
+        if let Some(survey) = &self.survey {
+            let event = schedule::event_or_classic(survey.event.as_deref());
+            return Place::of(&self.model, event, &survey.instrument, survey.instance);
+        }
+        let origin = self.origin.as_ref();
+        match origin.and_then(|origin| Some((origin, origin.instrument.as_deref()?))) {
+            Some((origin, instrument)) => {
+                let event = schedule::event_or_classic(origin.event.as_deref());
+                Place::of(&self.model, event, instrument, origin.instance)
             }
             None => participant_place(&self.project, &self.model),
         }

@@ -674,40 +674,61 @@ impl Gateway {
     }
 
     /// Why a message that was scheduled is not wanted any more, if it is not.
-    async fn unwanted(&self, message: &Message, known: &Known) -> Option<(State, Reason)> {
+    pub(crate) async fn unwanted(
+        &self,
+        message: &Message,
+        known: &Known,
+    ) -> Result<Option<(State, Reason)>, StoreError> {
         if let Err(unwanted) = still_wanted(known, message) {
-            return Some(unwanted);
+            return Ok(Some(unwanted));
         }
-        let origin = message.new.origin.as_ref()?;
-        if origin.reminder > 0 {
-            let invitation = message.new.occasion.rsplit_once("/reminder-")?.0;
-            let state = self.store.state_of(invitation).await.ok().flatten()?;
-            // An invitation that was late is no reason not to remind; one that was not to be sent is.
-            if matches!(state, State::Suppressed | State::Canceled) {
-                let sentence = "its invitation was not sent, so there is nothing to remind of";
-                return Some((State::Suppressed, Reason::new("schedule.no-invitation", sentence)));
+        if let Some((invitation, _)) = message.new.occasion.rsplit_once("/reminder-") {
+            let (state, rule) = self.store.standing_of(invitation).await?.unzip();
+            let told = |state, sentence| Some((state, Reason::new("schedule.no-invitation", sentence)));
+            let unwanted = match state {
+                // An invitation that was late, or that could only have come at night, is no reason not to remind.
+                Some(State::Suppressed) if rule.flatten().as_deref() == Some("quiet-hours") => None,
+                Some(State::Suppressed | State::Canceled) => {
+                    told(State::Suppressed, "its invitation was not sent, so there is nothing to remind of")
+                }
+                // Whoever looks at the invitation looks at what follows from it.
+                Some(State::Held) => told(State::Deferred, "its invitation waits for a person"),
+                Some(State::Planned | State::Deferred | State::Due | State::Claimed) => {
+                    told(State::Deferred, "its invitation has not gone out yet")
+                }
+                _ => None,
+            };
+            if unwanted.is_some() {
+                return Ok(unwanted);
             }
         }
         self.was_sent_under_another_name(message, known).await
     }
 
-    /// A record that was renamed has all its occasions a second time. What its number got under the old name, it
-    /// does not get again.
-    async fn was_sent_under_another_name(&self, message: &Message, known: &Known) -> Option<(State, Reason)> {
-        let (origin, phone, own) =
-            (message.new.origin.as_ref()?, known.phone.as_ref()?, message.new.record.as_ref()?);
-        if known.is_for_staff() || by_hand::is_by_hand(&origin.schedule) {
-            return None;
+    /// A record that was renamed has all its occasions a second time. What its number or mailbox got under the old
+    /// name, it does not get again.
+    async fn was_sent_under_another_name(
+        &self,
+        message: &Message,
+        known: &Known,
+    ) -> Result<Option<(State, Reason)>, StoreError> {
+        let (Some(origin), Some(own)) = (&message.new.origin, &message.new.record) else { return Ok(None) };
+        if by_hand::is_by_hand(&origin.schedule) {
+            return Ok(None);
         }
-        let others = self.store.twins(phone, own, origin).await.unwrap_or_default();
-        for other in others {
+        let mailbox = match (&message.new.mailbox, &known.record) {
+            (Some(mailbox), _) => Some(mailbox.expose().to_owned()),
+            (None, Some(record)) => mailbox_of(&known.project, &known.model, record),
+            (None, None) => None,
+        };
+        for other in self.store.twins(known.phone.as_ref(), mailbox, own, origin).await? {
             let read = self.read_record(&known.project, &known.model, &other, known.now, 0).await;
             if read.is_err_and(|why| why.rule == "facts.record-gone") {
                 let sentence = format!("this number got it already, when the record was called `{other}`");
-                return Some((State::Suppressed, Reason::new("schedule.renamed", sentence)));
+                return Ok(Some((State::Suppressed, Reason::new("schedule.renamed", sentence))));
             }
         }
-        None
+        Ok(None)
     }
 
     /// Once a message's time has come, the next of what repeats itself is planned.
@@ -723,11 +744,19 @@ impl Gateway {
 
     async fn consider(&self, message: &Message, mut known: Known, decided: &mut Decided) {
         let now = known.now;
-        if let Some((state, reason)) = self.unwanted(message, &known).await {
-            decided.state = state;
-            decided.look_at = now;
-            decided.reason = Some(reason);
-            return wait_for_mending(message, &known, decided);
+        match self.unwanted(message, &known).await {
+            Ok(None) => {}
+            Ok(Some((state, reason))) => {
+                decided.state = state;
+                decided.look_at = if state == State::Deferred { now + 900 } else { now };
+                decided.reason = Some(reason);
+                return wait_for_mending(message, &known, decided);
+            }
+            // It is looked at again in a minute.
+            Err(error) => {
+                decided.reason = Some(Reason::new("facts.store", error.to_string()));
+                return;
+            }
         }
         let mut occasion = known.occasion(message);
         let hold = |decided: &mut Decided, reason: Reason| {
@@ -900,7 +929,8 @@ fn invites_by_link(message: &Message, method: DeliveryMethod) -> bool {
 
 /// What REDCap or the settings can mend: until the message's time is over it may yet be sent, if the project says
 /// so.
-const CAN_BE_MENDED: [&str; 9] = [
+const CAN_BE_MENDED: [&str; 10] = [
+    "no-contact",
     "no-phone",
     "no-email",
     "not-enabled",

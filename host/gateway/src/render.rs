@@ -151,7 +151,11 @@ fn fill(known: &Known, wording: &Wording, form: Form) -> Result<(String, Vec<Fil
     let fillings = piped
         .filled
         .iter()
-        .map(|filled| Filling { field: filled.field.clone(), sensitivity: sensitivity(filled.identifier) })
+        .map(|filled| {
+            // What is withheld tells nobody anything.
+            let tells = filled.identifier && !(withholds && filled.blank);
+            Filling { field: filled.field.clone(), sensitivity: sensitivity(tells) }
+        })
         .collect();
     Ok((piped.text, fillings, piped.links))
 }
@@ -172,11 +176,20 @@ fn piped_record(known: &Known, wording: &Wording) -> Record {
     record.cloned().unwrap_or_else(|| Record::new(""))
 }
 
+/// The participant's number, also where somebody else is written to.
+fn participant_phone(known: &Known) -> Option<String> {
+    let phone = match &known.record {
+        Some(record) => crate::facts::phone_of(&known.project, &known.model, record),
+        None => known.phone.clone(),
+    };
+    phone.map(|phone| phone.expose().to_owned())
+}
+
 fn surroundings(known: &Known) -> Surroundings {
     Surroundings {
         instrument: known.survey.as_ref().map(|survey| survey.instrument.clone()),
         as_survey: known.survey.as_ref().map(|_| true),
-        participant_phone: known.phone.as_ref().map(|phone| phone.expose().to_owned()),
+        participant_phone: participant_phone(known),
         project_id: Some(known.project.id.clone()),
         ..Surroundings::default()
     }

@@ -61,15 +61,15 @@ fn given(message: &Message, occasion: &Occasion, known: &Known) -> Option<Result
         return Some(Ok(Route::Skip(finding("attempts", sentence))));
     }
     let by_email = channel(method) == Channel::Email;
-    if by_email && known.project.mail.is_none() {
-        let sentence = "the project sends no e-mails: there is no table [mail]";
-        return Some(Ok(Route::Skip(finding("not-enabled", sentence))));
-    }
     match origin.whom {
         Whom::Staff if known.staff(message).is_none() => {
             let sentence = "the alert names an address that no administrator registered; register it under \
                             [[staff]], or let the alert name a field";
             Some(Err(Reason::new("floor.staff", sentence)))
+        }
+        Whom::Staff | Whom::Participant if by_email && known.project.mail.is_none() => {
+            let sentence = "the project sends no e-mails: there is no table [mail]";
+            Some(Ok(Route::Skip(finding("not-enabled", sentence))))
         }
         Whom::Staff => {
             let phone = message.new.number.as_ref().map(|it| Address::Phone(it.expose().into()));

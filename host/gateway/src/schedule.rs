@@ -358,7 +358,7 @@ fn named(model: &redcap::Project, instrument: &str, event: &str) -> String {
 }
 
 /// What names each alert for ever: its title, for its number changes when alerts are moved. Where titles are
-/// missing or the same, the number must do.
+/// missing or the same, the number must do; no title has a `#` in its name.
 fn names(alerts: &[Alert]) -> Vec<String> {
     let slugs: Vec<String> = alerts.iter().map(|alert| slug(&alert.title)).collect();
     let mut counts: BTreeMap<&String, u32> = BTreeMap::new();
@@ -370,7 +370,7 @@ fn names(alerts: &[Alert]) -> Vec<String> {
         if unique(slug) {
             return slug.clone();
         }
-        format!("{slug}-{}", alert.number).trim_start_matches('-').to_owned()
+        format!("{slug}#{}", alert.number)
     };
     alerts.iter().zip(&slugs).map(name).collect()
 }
@@ -458,6 +458,10 @@ fn of_invitation(
         not_run = not_run.or_else(|| Some("it has no condition, so REDCap would never send it".into()));
     }
     let survey = model.survey(&invitation.instrument);
+    let ends = survey.and_then(|survey| survey.expiration.as_deref()).filter(|end| !end.is_empty());
+    if ends.is_some_and(|end| moment(end).is_none()) {
+        not_run = Some("the moment at which its survey expires cannot be read".into());
+    }
     if survey.is_none() {
         not_run = Some(format!("`{}` is not a survey of the project", invitation.instrument));
     }
@@ -519,6 +523,14 @@ fn of_alert(project: &Project, model: &redcap::Project, alert: &Alert, name: &st
         "date" => When::At(text("cron_send_email_on_date")),
         other => When::Unknown(other.to_owned()),
     };
+    for key in ["days", "hours", "minutes"].map(|unit| format!("cron_send_email_on_time_lag_{unit}")) {
+        if setting(&key).is_some_and(|value| value.parse::<u32>().is_err()) {
+            not_run = Some(format!("`{key}` is no number"));
+        }
+    }
+    if setting("alert_expiration").is_some_and(|value| moment(value).is_none()) {
+        not_run = Some("the moment at which it expires cannot be read".into());
+    }
     let anchor = setting("cron_send_email_on_field")
         .map(|field| (field, setting("cron_send_email_on_field_after") != Some("before")));
     let timing = or_told(Timing::read(&when, anchor), &mut not_run, Timing::Now);
@@ -619,7 +631,13 @@ fn repeat(
     most: Option<&str>,
     not_run: &mut Option<String>,
 ) -> Option<Repeat> {
-    let every: f64 = every?.parse().ok().filter(|every| *every > 0.0)?;
+    let every: f64 = every?.parse().unwrap_or_else(|_| {
+        *not_run = Some("how often it repeats itself is no number".into());
+        0.0
+    });
+    if every <= 0.0 {
+        return None;
+    }
     let minutes = match unit.unwrap_or("DAYS") {
         "DAYS" => every * 1440.0,
         "HOURS" => every * 60.0,

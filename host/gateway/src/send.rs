@@ -200,6 +200,14 @@ impl Gateway {
                 return Ok(());
             }
         };
+        // Much may have happened while it waited for its turn.
+        if let Some((state, reason)) = self.unwanted(&message, &known).await? {
+            let look_at = if state == State::Deferred { now + 900 } else { now };
+            let end = message.new.not_after.map_or(u32::MAX, |end| end.saturating_add(1));
+            let step = again(state, look_at.min(end), Some(reason), vec![]);
+            self.store.commit(Step::Decide(Box::new(step))).await?;
+            return Ok(());
+        }
         let occasion = known.occasion(&message);
         if (message.new.number.is_none() || message.new.origin.is_some())
             && !crate::route::is_own(&occasion, &draft.to)

@@ -661,6 +661,10 @@ pub enum Step {
     Reevaluated {
         /// The project.
         project: String,
+        /// The schedules that were asked for; a blank one is all of them.
+        schedules: std::collections::BTreeSet<String>,
+        /// What was asked for after this instant, in seconds, is not done yet.
+        before: u32,
     },
     /// Holds what became due without having been planned, if that is more than so much.
     Brake {

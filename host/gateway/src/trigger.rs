@@ -111,7 +111,13 @@ pub fn next_look(project: &Project, design: &Design, record: &Record, now: u32) 
 fn places(design: &Design, schedule: &Schedule, record: &Record) -> Vec<Place> {
     let model = &design.model;
     if let Some((instrument, event)) = &schedule.survey {
-        return vec![Place::of(model, event_or_classic(event.as_deref()), instrument, 1)];
+        let complete = |instance: u32| {
+            survey_state(model, record, instrument, event.as_deref(), instance) == SurveyState::Complete
+        };
+        // What repeats itself begins at the first instance that is not answered yet.
+        let most = schedule.repeat.as_ref().map_or(1, |repeat| repeat.most.unwrap_or(u32::MAX));
+        let instance = (1..most).find(|instance| !complete(*instance)).unwrap_or(most);
+        return vec![Place::of(model, event_or_classic(event.as_deref()), instrument, instance)];
     }
     let Some(saved) = &schedule.trigger.saved else {
         let first = model.events.first().map(|event| event.unique_name.clone());
@@ -192,10 +198,15 @@ impl Finding<'_> {
         let event = model.longitudinal.then(|| place.event_name().to_owned());
         let base = format!("{}/{}/{}", self.project.name, schedule.id, self.record.id);
         let shown = event.as_deref().unwrap_or("-");
+        let repeats = schedule.repeat.is_some() && schedule.survey.is_some();
         // Once for a record is once, wherever the form was saved.
         let mut base = match schedule.once_per {
             Per::Record => base,
             Per::Event => format!("{base}/{shown}"),
+            // A repetition has the name that the one before it would give it.
+            Per::Instance if repeats && place.instance > 1 => {
+                format!("{base}/{shown}/1/repetition-{}", place.instance)
+            }
             Per::Instance => format!("{base}/{shown}/{}", place.instance),
         };
         if repetition != "1" {
@@ -206,20 +217,24 @@ impl Finding<'_> {
             let (event, title) = (event.clone(), survey.title.clone());
             Some(Survey { instrument: instrument.clone(), event, instance: place.instance, title })
         });
-        let mut messages = Vec::new();
-        for (index, to) in schedule.to.iter().enumerate() {
-            let several = if schedule.to.len() > 1 { format!("/to-{}", index + 1) } else { String::new() };
+        let (mut messages, mut recipients) = (Vec::new(), BTreeSet::new());
+        for to in &schedule.to {
+            let whose = self.named(to);
+            // One recipient gets one message, however often the alert names them.
+            if !recipients.insert(whose.clone()) {
+                continue;
+            }
             let origin = Origin {
                 schedule: schedule.id.clone(),
                 event: event.clone(),
                 instrument: schedule.trigger.saved.as_ref().map(|saved| saved.instrument.clone()),
                 instance: place.instance,
-                repetition: 1,
+                repetition: if repeats { place.instance } else { 1 },
                 reminder: 0,
                 whom: whom(to),
                 permission: None,
             };
-            let first = self.message(schedule, to, survey.as_ref(), origin, format!("{base}{several}"), due);
+            let first = self.message(schedule, to, survey.as_ref(), origin, format!("{base}{whose}"), due);
             let reminders = schedule.reminders.as_ref().map_or(0, |(_, count)| *count);
             let mut all = vec![first];
             for n in 1..=reminders {
@@ -233,6 +248,22 @@ impl Finding<'_> {
             messages.extend(all);
         }
         messages
+    }
+
+    /// What tells a recipient from the others, whichever place in the list they have: for it is a part of the
+    /// occasion's name. An address is not to be read from it.
+    fn named(&self, to: &To) -> String {
+        let address = match to {
+            To::Participant => return String::new(),
+            To::Field(name) => return format!("/to-{name}"),
+            To::Nobody => return "/to-nobody".into(),
+            To::Number(number) => number.expose(),
+            To::Mailbox(mailbox) => mailbox.expose(),
+        };
+        let mut sha = Sha256::new();
+        sha.update(self.salt);
+        sha.update(address.to_lowercase());
+        format!("/to-{}", &hex::encode(sha.finalize())[..12])
     }
 
     fn message(

@@ -178,21 +178,23 @@ impl Gateway {
         let count = records.len() + usize::from(whole);
         let read = if whole || (!live && !records.is_empty()) {
             let how = Reading { live, fresh: &fresh, only };
-            self.read_everything(project, &design, &records, how, now).await?
+            self.read_everything(project, &design, &records, how, now).await
         } else {
-            self.read_named(project, &design, &records).await?
+            self.read_named(project, &design, &records).await
         };
-        if read && !asked.is_empty() {
-            self.store.commit(Step::Reevaluated { project: project.name.clone() }).await?;
-        }
-        if !read {
-            // What was asked for is asked for again: a saved form makes no second row in REDCap's log.
+        if !matches!(read, Ok(true)) {
+            // What was to be read is read again: a saved form makes no second row in REDCap's log.
             let mut watching = self.work[&project.name].watching.lock();
             watching.everything |= everything;
             for (record, seen) in records {
                 watching.add(&record, seen);
             }
-            return Ok(0);
+            return read.map(|_| 0);
+        }
+        if !asked.is_empty() {
+            // What is asked for while this was read is not done yet.
+            let (project, before) = (project.name.clone(), now);
+            self.store.commit(Step::Reevaluated { project, schedules: asked, before }).await?;
         }
         if let Some(until) = log_until {
             self.store.commit(Step::ReadLog { project: project.name.clone(), until }).await?;
@@ -353,6 +355,7 @@ impl Gateway {
         how: Reading<'_>,
     ) -> Result<(), StoreError> {
         let (now, for_rules, designed) = (self.clock.seconds(), project.clone(), design.clone());
+        let named: BTreeSet<String> = seen.keys().cloned().collect();
         let (seen, salt) = (seen.clone(), self.salt.clone());
         let found = tokio::task::spawn_blocking(move || {
             let records = redcap::record::from_flat_rows(&designed.model, &rows);
@@ -380,7 +383,11 @@ impl Gateway {
             }
         }
         if let Some(only) = how.only {
-            occasions.retain(|new| new.origin.as_ref().is_some_and(|origin| only.contains(&origin.schedule)));
+            // What happened to a record meanwhile is found all the same: it is not asked for a second time.
+            let happened = |new: &NewMessage| new.record.as_ref().is_some_and(|id| named.contains(id));
+            let wanted =
+                |new: &NewMessage| new.origin.as_ref().is_some_and(|origin| only.contains(&origin.schedule));
+            occasions.retain(|new| wanted(new) || happened(new));
         }
         before_go_live(&mut occasions, design, how, now);
         for new in occasions.iter_mut().filter(|new| design.is_queued(new)) {

@@ -100,7 +100,9 @@ fn study(project: &Path, participants: u32, days: u32) -> Result<Study> {
             values,
         });
         if nth % 10 == 0 {
-            script.push_str(&format!("\nrecord {nth} never answers\nrecord {nth} answers consent after 45 minutes"));
+            script.push_str(&format!(
+                "\nrecord {nth} never answers\nrecord {nth} answers consent after 45 minutes"
+            ));
             script.push_str(&format!("\nrecord {nth} answers ob_0 after 45 minutes"));
         }
     }
@@ -158,7 +160,10 @@ async fn far_ahead(many: usize) -> Result<()> {
         }
         times.sort_unstable();
         medians.push(times[LOOKS / 2]);
-        println!("{scheduled:8} scheduled far ahead: what is due is found in {:?} (median of {LOOKS})", times[LOOKS / 2]);
+        println!(
+            "{scheduled:8} scheduled far ahead: what is due is found in {:?} (median of {LOOKS})",
+            times[LOOKS / 2]
+        );
         std::fs::remove_dir_all(folder)?;
     }
     let ratio = medians[1].as_secs_f64() / medians[0].as_secs_f64();

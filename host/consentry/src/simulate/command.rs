@@ -51,7 +51,6 @@ pub struct Options {
 /// How it is told.
 #[derive(Debug, Default, Args)]
 #[group(multiple = false)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Form {
     /// As one JSON object
     #[arg(long)]

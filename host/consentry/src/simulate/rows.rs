@@ -24,6 +24,9 @@ pub struct Row {
     pub values: Vec<(String, String)>,
 }
 
+/// Columns that are no fields.
+const OWN: [&str; 4] = ["sim_at", "redcap_event_name", "redcap_repeat_instrument", "redcap_repeat_instance"];
+
 /// Reads the rows, in the order of the file, and within a row in the order of the instruments.
 pub(super) fn read(path: &Path, model: &redcap::Project) -> miette::Result<Vec<Row>> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).into_diagnostic()?;
@@ -34,8 +37,6 @@ pub(super) fn read(path: &Path, model: &redcap::Project) -> miette::Result<Vec<R
         let field = model.field(field).map(|field| field.instrument.clone());
         field.or_else(|| model.status_of(column).map(|form| form.name.clone()))
     };
-    const OWN: [&str; 4] =
-        ["sim_at", "redcap_event_name", "redcap_repeat_instrument", "redcap_repeat_instance"];
     for column in &headers {
         if column != model.record_id_field && !OWN.contains(&column) && instrument_of(column).is_none() {
             return Err(told(1, &format!("the project has no field `{column}`")));

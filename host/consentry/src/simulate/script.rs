@@ -33,10 +33,21 @@ pub struct Script {
 struct Habit {
     record: Option<String>,
     survey: Option<String>,
-    /// After how long; none if never.
-    after: Option<Option<SignedDuration>>,
-    with: Vec<(String, String)>,
+    when: Patience,
+    with: Values,
 }
+
+/// When somebody answers.
+#[derive(Clone, Copy, Debug)]
+enum Patience {
+    /// This line does not say.
+    NotSaid,
+    After(SignedDuration),
+    Never,
+}
+
+/// Fields and values.
+type Values = Vec<(String, String)>;
 
 /// Something that somebody does at a moment.
 #[derive(Clone, Debug)]
@@ -114,8 +125,10 @@ impl Script {
         // Stable: among equals the one further down comes last, and counts.
         habits.sort_by_key(|habit| (habit.record.is_some(), habit.survey.is_some()));
         for habit in habits {
-            if let Some(after) = habit.after {
-                answer.after = after;
+            match habit.when {
+                Patience::NotSaid => {}
+                Patience::After(after) => answer.after = Some(after),
+                Patience::Never => answer.after = None,
             }
             answer.with.splice(0..0, habit.with.iter().cloned());
         }
@@ -126,20 +139,20 @@ impl Script {
         let (record, rest) = who(words)?;
         if let Some(rest) = rest.strip_prefix("never answers") {
             let survey = Some(rest.trim()).filter(|survey| !survey.is_empty()).map(str::to_owned);
-            self.habits.push(Habit { record, survey, after: Some(None), with: vec![] });
+            self.habits.push(Habit { record, survey, when: Patience::Never, with: vec![] });
             return Ok(());
         }
         if let Some(rest) = rest.strip_prefix("answers") {
             let (rest, with) = with(rest)?;
-            let (survey, after) = match rest.split_once("after ") {
-                Some((survey, after)) => (survey.trim(), Some(Some(duration(after)?))),
-                None => (rest.trim(), None),
+            let (survey, when) = match rest.split_once("after ") {
+                Some((survey, after)) => (survey.trim(), Patience::After(duration(after)?)),
+                None => (rest.trim(), Patience::NotSaid),
             };
             let survey = Some(survey).filter(|survey| !survey.is_empty()).map(str::to_owned);
-            if after.is_none() && with.is_empty() {
+            if matches!(when, Patience::NotSaid) && with.is_empty() {
                 return Err("it says neither when nor what is answered".into());
             }
-            self.habits.push(Habit { record, survey, after, with });
+            self.habits.push(Habit { record, survey, when, with });
             return Ok(());
         }
         let record = record.ok_or("only one record can do something at a moment")?;
@@ -230,14 +243,14 @@ fn at_event(words: &str) -> (&str, Option<String>) {
 }
 
 /// `… with a=1, b=2`.
-fn with(words: &str) -> Result<(&str, Vec<(String, String)>), String> {
+fn with(words: &str) -> Result<(&str, Values), String> {
     match words.split_once(" with ") {
         Some((rest, values)) => Ok((rest, pairs(values)?)),
         None => Ok((words, vec![])),
     }
 }
 
-fn pairs(words: &str) -> Result<Vec<(String, String)>, String> {
+fn pairs(words: &str) -> Result<Values, String> {
     let one = |pair: &str| {
         let (field, value) = pair.split_once('=').ok_or_else(|| format!("`{pair}` is no `field=value`"))?;
         Ok((field.trim().to_owned(), value.trim().trim_matches('"').to_owned()))

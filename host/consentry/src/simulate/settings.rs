@@ -75,7 +75,11 @@ pub(super) fn prepare(study: &Study) -> miette::Result<Prepared> {
     // Nothing but what was just written is in it.
     std::fs::remove_dir_all(&folder).into_diagnostic()?;
     let project = read?.projects.pop().ok_or_else(|| miette!("the settings are of no project"))?;
-    let records = study.rows.iter().map(|row| row.record.clone()).collect();
+    let renamed = study.script.deeds.iter().filter_map(|deed| match &deed.what {
+        super::What::Renamed(name) => Some(name.clone()),
+        _ => None,
+    });
+    let records = study.rows.iter().map(|row| row.record.clone()).chain(renamed).collect();
     let is_assumed = study.assumes;
     Ok(Prepared { project, xml, model, records, is_assumed, assumed })
 }

@@ -6,7 +6,7 @@ use policy::contract::types::Survey;
 use redcap::Place;
 use redcap::logic::{self, Context};
 
-use super::{Origin, Schedule, Trigger, event_or_classic, when};
+use super::{Origin, Schedule, Trigger, when};
 use crate::by_hand::is_by_hand;
 use crate::facts::{Known, survey_state};
 use crate::outbox::{Message, Reason, State};
@@ -38,7 +38,7 @@ pub(crate) fn still_wanted(known: &Known, message: &Message) -> Result<(), Unwan
     }
     if schedule.ensure
         && let Some(record) = &known.record
-        && !holds(&schedule.trigger, &known.model, record, &place(known, origin), known.civil())
+        && !holds(&schedule.trigger, &known.model, record, &known.place(), known.civil())
     {
         return suppressed("schedule.no-longer-true", "its condition does not hold any more");
     }
@@ -76,17 +76,6 @@ fn survey_takes_answers(known: &Known) -> Result<(), Unwanted> {
         return Err((State::Expired, Reason::new("schedule.ended", "the survey has expired")));
     }
     Ok(())
-}
-
-/// Where a schedule's condition stands.
-fn place(known: &Known, origin: &Origin) -> Place {
-    let event = event_or_classic(origin.event.as_deref());
-    let instrument =
-        known.survey.as_ref().map(|survey| survey.instrument.as_str()).or(origin.instrument.as_deref());
-    match instrument {
-        Some(instrument) => Place::of(&known.model, event, instrument, origin.instance),
-        None => Place { event: Some(event.into()), instrument: None, instance: 1 },
-    }
 }
 
 /// Whether what makes a message holds for a record at a moment, but for a form that must be saved.

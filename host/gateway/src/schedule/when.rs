@@ -95,7 +95,7 @@ impl Timing {
     /// When the `n`th reminder of what was due at a moment is due.
     pub fn reminder(&self, of: DateTime, n: u32) -> Option<DateTime> {
         let times = i64::from(n);
-        match self {
+        let due = match self {
             Timing::Lag(by) => by.checked_mul(times).ok().and_then(|by| of.checked_add(by).ok()),
             Timing::Next(day, time) => {
                 let mut date = of.date();
@@ -107,7 +107,9 @@ impl Timing {
             // There is one such moment, and so one such reminder.
             Timing::At(moment) if n == 1 => Some(*moment),
             _ => None,
-        }
+        };
+        // Nobody is reminded of what comes afterwards.
+        due.filter(|due| *due > of)
     }
 
     /// Whether the moment is the same whenever the trigger is noticed.
@@ -287,6 +289,7 @@ mod tests {
         assert_eq!([1, 2].map(|n| told(&every, n).unwrap()), ["23 10:00", "23 12:00"]);
         assert_eq!([1, 2].map(|n| told(&next, n).unwrap()), ["24 09:00", "25 09:00"]);
         assert_eq!([1, 2].map(|n| told(&once, n)), [Some("30 12:00".into()), None]);
+        assert_eq!(once.reminder(at("2026-11-30 12:00"), 1), None, "its moment is over");
     }
 
     #[test]

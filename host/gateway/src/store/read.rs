@@ -206,33 +206,42 @@ impl Store {
         .await
     }
 
-    /// Where the message of an occasion stands.
-    pub(crate) async fn state_of(&self, occasion: &str) -> Result<Option<State>, StoreError> {
+    /// Where the message of an occasion stands, and by which rule.
+    pub(crate) async fn standing_of(
+        &self,
+        occasion: &str,
+    ) -> Result<Option<(State, Option<String>)>, StoreError> {
         let given = values![occasion].to_vec();
         self.ask(move |reading| {
-            let found = one(reading.db, "SELECT state FROM message WHERE occasion = ?1", &given)?;
-            found
-                .map(|row| State::read(&row.get::<String>(0)?).ok_or(StoreError::Damaged { what: "state" }))
-                .transpose()
+            let found = one(reading.db, "SELECT state, rule FROM message WHERE occasion = ?1", &given)?;
+            let standing = found.map(|row| {
+                let state = State::read(&row.get::<String>(0)?);
+                Ok((state.ok_or(StoreError::Damaged { what: "state" })?, row.get(1)?))
+            });
+            standing.transpose()
         })
         .await
     }
 
     /// Other records whose message of the same schedule, event, instance and repetition may have reached the same
-    /// number.
+    /// number or mailbox.
     pub(crate) async fn twins(
         &self,
-        phone: &PhoneNumber,
+        phone: Option<&PhoneNumber>,
+        mailbox: Option<String>,
         record: &str,
         origin: &Origin,
     ) -> Result<BTreeSet<String>, StoreError> {
-        let (phone, record, origin) = (phone.clone(), record.to_owned(), origin.clone());
+        let (phone, record, origin) = (phone.cloned(), record.to_owned(), origin.clone());
         self.ask(move |reading| {
+            let nobody = Vec::new;
+            let by_phone = phone.map_or_else(nobody, |phone| reading.vault.lookup(phone.expose()));
+            let by_mail = mailbox.map_or_else(nobody, |mailbox| reading.vault.lookup(&mailbox_key(&mailbox)));
             let rows = reading.db.query(
-                "SELECT record, origin FROM message WHERE recipient = ?1 AND submitted IS NOT NULL \
+                "SELECT record, origin FROM message WHERE recipient IN (?1, ?4) AND submitted IS NOT NULL \
                  AND schedule = ?2 AND record <> ?3 \
                  AND state IN ('submitting', 'accepted', 'sent', 'delivered', 'unknown')",
-                values![reading.vault.lookup(phone.expose()), origin.schedule.as_str(), record],
+                values![by_phone, origin.schedule.as_str(), record, by_mail],
             )?;
             let mut others = BTreeSet::new();
             for row in rows {

@@ -137,9 +137,12 @@ impl<'a> Writing<'a> {
                 )?;
                 Ok(Committed::Done)
             }
-            Step::Reevaluated { project } => {
-                let asked = format!("reevaluate/{project}/%");
-                self.db.execute("DELETE FROM figure WHERE name LIKE ?1", values![asked])?;
+            Step::Reevaluated { project, schedules, before } => {
+                for schedule in schedules {
+                    let asked = format!("reevaluate/{project}/{schedule}");
+                    let done = "DELETE FROM figure WHERE name = ?1 AND value <= ?2";
+                    self.db.execute(done, values![asked, *before])?;
+                }
                 Ok(Committed::Done)
             }
             Step::Brake { project, more_than } => self.brake(project, *more_than),

@@ -96,12 +96,16 @@ impl Writing<'_> {
     /// promised stays, and opt-outs are still matched by their number's key.
     pub(super) fn destroy(&mut self, project: &str, before: u32) -> Result<Committed, StoreError> {
         let messages = "SELECT id FROM message WHERE project = ?1 AND ended < ?2 \
-                        AND (draft IS NOT NULL OR number IS NOT NULL) ORDER BY ended, id LIMIT ?3";
+                        AND (draft IS NOT NULL OR number IS NOT NULL OR mailbox IS NOT NULL OR frozen IS NOT NULL) \
+                        ORDER BY ended, id LIMIT ?3";
         let inbound = "SELECT sid FROM inbound WHERE project = ?1 AND at < ?2 AND state = 'done' \
                        AND body IS NOT NULL ORDER BY at, sid LIMIT ?3";
         let mut destroyed = 0;
         for (which, forget) in [
-            (messages, "UPDATE message SET draft = NULL, number = NULL WHERE id = ?1"),
+            (
+                messages,
+                "UPDATE message SET draft = NULL, number = NULL, mailbox = NULL, frozen = NULL WHERE id = ?1",
+            ),
             (inbound, "UPDATE inbound SET body = NULL, number = NULL WHERE sid = ?1"),
         ] {
             for row in self.db.query(which, values![project, before, DESTROYED])? {

@@ -12,6 +12,10 @@ use crate::floor;
 use crate::mail::Mailbox;
 use crate::outbox::{Message, NewMessage, Reason, State, is_reply};
 use crate::vocabulary::{Word, channel};
+
+/// What stands in an occasion's name before how a form was saved.
+const SAVED: &str = "/saved-";
+
 /// A submission that has not ended after this many seconds was cut off.
 const SUBMISSION: u32 = 120;
 
@@ -33,6 +37,7 @@ impl Writing<'_> {
             values![RESTORED, read],
         )?;
         for new in messages {
+            let Some(occasion) = self.unless_saved_alike(new)? else { continue };
             let id = self.id()?;
             let number = new.number.as_ref().map(PhoneNumber::expose);
             let mailbox = new.mailbox.as_ref().map(Mailbox::expose);
@@ -47,7 +52,7 @@ impl Writing<'_> {
                  0, 0, ?15, ?15, ?16, ?17, ?18, ?19) ON CONFLICT (occasion) DO NOTHING",
                 values![
                     id.as_str(),
-                    new.occasion.as_str(),
+                    occasion.as_str(),
                     new.project.as_str(),
                     new.purpose.word(),
                     new.record.as_deref(),
@@ -69,7 +74,7 @@ impl Writing<'_> {
             )?;
             if inserted == 1 {
                 let public = json!({
-                    "occasion": new.occasion, "project": new.project, "purpose": new.purpose.word(),
+                    "occasion": occasion, "project": new.project, "purpose": new.purpose.word(),
                     "record": new.record, "due": new.due, "cause": new.cause, "origin": new.origin,
                 });
                 self.ledger("occasion", &id, &public, None)?;
@@ -87,6 +92,37 @@ impl Writing<'_> {
             }
         }
         Ok(planned)
+    }
+
+    /// The name of an occasion. What a form makes each time that it is saved is named by how the form was saved: the
+    /// same as the last time is the same occasion, and the same as some time before is another one.
+    fn unless_saved_alike(&mut self, new: &NewMessage) -> Result<Option<String>, StoreError> {
+        let Some((base, rest)) = new.occasion.split_once(SAVED) else {
+            return Ok(Some(new.occasion.clone()));
+        };
+        let (print, whose) =
+            rest.split_once('/').map_or((rest, ""), |(print, _)| (print, &rest[print.len()..]));
+        let rows = self.db.query(
+            "SELECT occasion FROM message WHERE project = ?1 AND record = ?2 AND schedule = ?3 ORDER BY id DESC",
+            values![
+                new.project.as_str(),
+                new.record.as_deref(),
+                new.origin.as_ref().map(|origin| origin.schedule.as_str()),
+            ],
+        )?;
+        let mut before = Vec::new();
+        for row in rows {
+            let occasion: String = row.get(0)?;
+            let own = occasion.strip_prefix(base).and_then(|rest| rest.strip_prefix(SAVED));
+            before.extend(own.and_then(|rest| rest.strip_suffix(whose)).map(str::to_owned));
+        }
+        let alike = |saved: &String| saved.split('-').next() == Some(print);
+        if before.first().is_some_and(alike) {
+            return Ok(None);
+        }
+        let times = before.iter().filter(|saved| alike(saved)).count();
+        let again = if times > 0 { format!("-{}", times + 1) } else { String::new() };
+        Ok(Some(format!("{base}{SAVED}{print}{again}{whose}")))
     }
 
     pub(super) fn decide(&mut self, decided: &Decided) -> Result<Committed, StoreError> {

@@ -71,6 +71,7 @@ impl Writing<'_> {
         };
         self.advance(&message, State::Deferred, self.now, Some(&Reason::new("released", why)))?;
         self.close_held(id, why)?;
+        self.let_go(&message.new.project, why)?;
         Ok(Committed::Done)
     }
 

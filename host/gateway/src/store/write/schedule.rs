@@ -180,7 +180,7 @@ impl Writing<'_> {
             count += self.db.execute(
                 "UPDATE message SET look_at = ?3, version = version + 1 WHERE project = ?1 AND record = ?2 \
                  AND state = 'deferred' AND look_at > ?3 AND submitted IS NULL \
-                 AND rule IN ('no-phone', 'no-email', 'not-enabled', 'unreachable', 'render.blank', 'render.piping', \
+                 AND rule IN ('no-contact', 'no-phone', 'no-email', 'not-enabled', 'unreachable', 'render.blank', 'render.piping', \
                               'schedule.inactive', 'schedule.no-link', 'schedule.no-longer-true')",
                 values![project, record, self.now],
             )?;
