@@ -52,17 +52,25 @@ pub fn read(text: &str) -> Result<Vec<ListRow>, ListError> {
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| unreadable(&error))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let text = |column: &str| named(column).and_then(|at| record.get(at)).unwrap_or_default().to_owned();
+        let line = record.position().map_or(0, |at| at.line() + blank_before(text, at));
+        let value = |column: &str| named(column).and_then(|at| record.get(at)).unwrap_or_default().to_owned();
         rows.push(ListRow {
             line,
-            number: text("number"),
-            date: text("date"),
-            manner: text("manner"),
-            documented_by: text("documented-by"),
+            number: value("number"),
+            date: value("date"),
+            manner: value("manner"),
+            documented_by: value("documented-by"),
         });
     }
     Ok(rows)
+}
+
+/// Blank lines between where a record was looked for and where it is.
+fn blank_before(text: &str, at: &csv::Position) -> u64 {
+    let rest =
+        usize::try_from(at.byte()).ok().and_then(|byte| text.as_bytes().get(byte..)).unwrap_or_default();
+    let blank = rest.iter().take_while(|byte| matches!(byte, b'\n' | b'\r'));
+    blank.map(|byte| u64::from(*byte == b'\n')).sum()
 }
 
 fn unreadable(error: &csv::Error) -> ListError {

@@ -36,14 +36,14 @@ async fn all_those_who_have_not_answered_or_chosen_records_are_invited_and_each_
     assert_eq!(count(&everybody), 5);
     assert_eq!([BEN, ANA, CLARA, EVE].map(|number| stage.received(number)), [1, 1, 0, 0]);
     let lines = stage.lines().await?;
-    let state = |record: &str| {
+    let stands = |record: &str| {
         let line = lines.iter().find(|line| line.record.as_deref() == Some(record));
         line.map(|line| (line.status.clone(), line.reason.clone().unwrap_or_default()))
     };
     for (record, status, why) in
         [("3", "suppressed", "landline"), ("4", "suppressed", "phone number"), ("5", "held", "consent")]
     {
-        let (found, reason) = state(record).context("everybody has a row")?;
+        let (found, reason) = stands(record).context("everybody has a row")?;
         assert!(found == status && reason.contains(why), "{record} is {found}: {reason}");
     }
     assert!(lines.iter().all(|line| line.schedule.as_deref() == Some("by-hand/sleep_diary")));
@@ -58,15 +58,15 @@ async fn all_those_who_have_not_answered_or_chosen_records_are_invited_and_each_
 
     assert_eq!(count(&invite(&stage, &["--records", "2", "4"]).await?), 2);
     assert_eq!([BEN, ANA].map(|number| stage.received(number)), [1, 3]);
-    let line = ["invite", "sleep", "sleep_diary", "--records", "2", "99", "--why", "a test"];
-    holds(&refused(&stage, &line).await, &["there is no record `99`; nobody was invited"]);
+    let unknown = ["invite", "sleep", "sleep_diary", "--records", "2", "99", "--why", "a test"];
+    holds(&refused(&stage, &unknown).await, &["there is no record `99`; nobody was invited"]);
     assert_eq!(stage.received(ANA), 3);
-    for (line, why) in [
+    for (wrong, why) in [
         (["invite", "sleep", "enrolment", "--all", "--why", "a test"], "`enrolment` is not a survey"),
         (["invite", "sleep", "sleep_diary", "--all", "--why", " "], "nobody says who wants it"),
         (["invite", "slep", "sleep_diary", "--all", "--why", "a test"], "there is no project `slep`"),
     ] {
-        holds(&refused(&stage, &line).await, &[why]);
+        holds(&refused(&stage, &wrong).await, &[why]);
     }
     Ok(())
 }
@@ -325,7 +325,7 @@ async fn every_route_of_the_admin_api_wants_a_token_and_without_tokens_there_is_
     let url = format!("http://{}", listener.local_addr()?);
     let router = consentry::admin::router(stage.gateway.clone(), consentry::telemetry::prometheus()?);
     tokio::spawn(async move { axum::serve(listener, router).await });
-    let answer = reqwest::get(format!("{url}/api/openapi.json")).await?;
+    let answer = api.client.get(format!("{url}/api/openapi.json")).send().await?;
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     Ok(())
 }
