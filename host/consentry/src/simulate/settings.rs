@@ -23,7 +23,7 @@ pub const NAME: &str = "simulated";
 /// Where nothing is: everything is called in this process.
 pub(super) const PUBLIC_URL: &str = "https://consentry.invalid";
 pub(super) const SECRET: &str = "simulated";
-const BASE: &str = "https://sandbox.invalid";
+const BASE: &str = "https://sandbox.example";
 const SID: &str = "AC5a4db0c5a4db0c5a4db0c5a4db0c5a4d";
 const TOKEN: &str = "5a4db0c5a4db0c5a4db0c5a4db0c5a4d";
 const API_TOKEN: &str = "5A4DB0C5A4DB0C5A4DB0C5A4DB0C5A4D";
@@ -168,7 +168,7 @@ fn merged(own: Table, study: &Study, model: &redcap::Project, assumed: &mut Assu
         .map_or_else(|| study.zone.iana_name().unwrap_or("UTC").to_owned(), str::to_owned);
     let mut redcap = Table::new();
     for (key, value) in
-        [("url", "https://sandbox.invalid/redcap/api/"), ("project-id", "1"), ("time-zone", &zone)]
+        [("url", "https://sandbox.example/redcap/api/"), ("project-id", "1"), ("time-zone", &zone)]
     {
         redcap.insert(key.into(), text(value));
     }
@@ -262,7 +262,7 @@ fn policies(table: &mut Table, study: &Study, assumed: &mut Assumed) {
             let settings = one.entry("settings").or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(settings) = settings {
                 // Links lead to the simulated REDCap.
-                let hosts = vec![Value::String("sandbox.invalid".into()), Value::String("127.0.0.1".into())];
+                let hosts = vec![Value::String("sandbox.example".into()), Value::String("127.0.0.1".into())];
                 settings.insert("link-hosts".into(), Value::Array(hosts));
             }
         }
