@@ -26,6 +26,8 @@ use miette::{IntoDiagnostic, miette};
 use sandbox::{Sandbox, SandboxConfig, SurveyOutcome};
 use serde::Serialize;
 
+pub(crate) use page::pieces;
+
 pub use command::{Form, Options, command, simulate, study};
 pub use rows::Row;
 pub use script::{Answer, Deed, Script, What};

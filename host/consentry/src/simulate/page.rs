@@ -200,11 +200,10 @@ fn figures(simulation: &Simulation, found: &Findings, not_sent: usize) -> Vec<Fi
         figure(found.sent.to_string(), "messages sent", "to participants and staff".into()),
         figure(not_sent.to_string(), "not sent", format!("{held} of them held for a person")),
         figure(found.segments.to_string(), "segments", "as Twilio counts them".into()),
-        figure(
-            format!("{:.2}", report::dollars(found.micros)),
-            "US dollars",
-            "estimated from list prices".into(),
-        ),
+        match found.micros {
+            0 => figure("–".into(), "US dollars", "no price was reported".into()),
+            micros => figure(format!("{:.2}", report::dollars(micros)), "US dollars", "an estimate".into()),
+        },
         figure(most.to_string(), "most on one day", whom),
     ]
 }
@@ -448,6 +447,11 @@ fn what(line: &Line) -> String {
         words = format!("{words} to {}", line.to);
     }
     words
+}
+
+/// Words in backticks are code.
+pub(crate) fn pieces(sentence: &str) -> impl Iterator<Item = (bool, &str)> {
+    sentence.split('`').enumerate().map(|(n, piece)| (n % 2 == 1, piece))
 }
 
 fn schedule(line: &Line) -> &str {
