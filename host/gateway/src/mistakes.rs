@@ -6,7 +6,7 @@ use redcap::logic::{self, Context, Standing};
 use redcap::{Place, Record};
 
 use crate::project::Project;
-use crate::schedule::Design;
+use crate::schedule::{Design, Schedule};
 
 /// Each mistake as a sentence that says what to mend.
 pub(crate) fn mistakes(project: &Project, model: &redcap::Project) -> Vec<String> {
@@ -71,7 +71,9 @@ pub(crate) fn mistakes(project: &Project, model: &redcap::Project) -> Vec<String
 pub(crate) fn of_schedules(project: &Project) -> Vec<String> {
     let Some(design) = project.design() else { return vec![] };
     let mut found = Design::not_there(project, &design.model);
-    let not_run = design.schedules.iter().filter_map(|schedule| {
+    // What is wrong with a rule of the project's own file is told by `mistakes`.
+    let own = |schedule: &&Schedule| !schedule.id.starts_with("invitation/");
+    let not_run = design.schedules.iter().filter(own).filter_map(|schedule| {
         let why = schedule.not_run.as_ref()?;
         Some(format!("`{}` is not run: {why}", schedule.id))
     });

@@ -4,6 +4,7 @@
 //!
 //! The project is the one of `tests/monitoring`; each size runs in a process of its own, for its memory.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -100,10 +101,11 @@ fn study(project: &Path, participants: u32, days: u32) -> Result<Study> {
             values,
         });
         if nth % 10 == 0 {
-            script.push_str(&format!(
-                "\nrecord {nth} never answers\nrecord {nth} answers consent after 45 minutes"
-            ));
-            script.push_str(&format!("\nrecord {nth} answers ob_0 after 45 minutes"));
+            let _ = write!(
+                script,
+                "\nrecord {nth} never answers\nrecord {nth} answers consent after 45 minutes\n\
+                 record {nth} answers ob_0 after 45 minutes"
+            );
         }
     }
     Ok(Study {
