@@ -33,6 +33,7 @@ fn options(project: PathBuf) -> Options {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "what is not tested is said plainly")]
 async fn fourteen_days() -> Result<Option<Simulation>> {
     let Some(project) = project() else {
         eprintln!("not tested: the project is not here; CONSENTRY_CORPUS names the folder of the corpus");
@@ -50,7 +51,7 @@ fn expected(text: &str) -> Result<Expected> {
     let mut patient = String::new();
     for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
         if let Some(rest) = line.strip_prefix("patient ") {
-            patient = rest.split(':').next().context("a number")?.to_owned();
+            rest.split(':').next().context("a number")?.clone_into(&mut patient);
             expected.entry(patient.clone()).or_default();
             continue;
         }

@@ -76,7 +76,7 @@ impl Scenario {
             }
             match line.strip_prefix("  ") {
                 Some(rest) => {
-                    blocks.last_mut().context("a line belongs to no block")?.1.push(rest.to_owned())
+                    blocks.last_mut().context("a line belongs to no block")?.1.push(rest.to_owned());
                 }
                 None => blocks.push((line.to_owned(), vec![])),
             }
@@ -228,11 +228,7 @@ fn model(longitudinal: bool) -> redcap::Project {
     for (instrument, is_survey) in
         [("enrollment", false), ("diary", true), ("followup", true), ("checkin", true), ("visit", false)]
     {
-        model.instruments.push(Instrument {
-            name: instrument.into(),
-            label: instrument.into(),
-            ..Instrument::default()
-        });
+        model.instruments.push(Instrument { name: instrument.into(), label: instrument.into() });
         if is_survey {
             model.surveys.push(Survey {
                 instrument: instrument.into(),
@@ -408,7 +404,6 @@ fn alert(number: u32, title: &str, lines: &[String]) -> Result<Alert> {
 
 /// `at once`, `next WEEKDAY at 08:00`, `after 1 day 2 hours`, `1 day before [visit_at]`, `every 2 hours`,
 /// `on 2026-11-25 10:00`.
-#[expect(clippy::type_complexity, reason = "a time, and what it goes by if it goes by something")]
 fn when(words: &str) -> Result<(When, Option<(String, String)>)> {
     if words == "at once" {
         return Ok((When::Immediately, None));
