@@ -47,6 +47,8 @@ pub struct Play {
     pub name: String,
     /// `[twilio]`, without its sandbox addresses.
     pub twilio: String,
+    /// More of `[redcap]`.
+    pub redcap: String,
     /// `[schedules]`; by default the study begins here, so that what is due is sent.
     pub schedules: String,
     /// `[mail]`, without the sandbox's server; none by default.
@@ -120,6 +122,7 @@ impl Default for Play {
         Play {
             name: "sleep".into(),
             twilio: "keywords = \"twilio\"\n[twilio.attested]\nrequest-inspector-off = \"a test\"\n".into(),
+            redcap: String::new(),
             schedules: "go-live = \"everything\"\n".into(),
             mail: None,
             messages: "methods = [\"sms-link\"]\ndefault-method = \"sms-link\"\n".into(),
@@ -169,13 +172,14 @@ impl Play {
     fn toml(&self, sandbox: &Sandbox) -> String {
         let mut toml = format!(
             "name = \"{}\"\ntitle = \"Northfield Sleep Study\"\n[redcap]\nurl = \"{}\"\n\
-             token = {{ file = \"redcap.txt\" }}\nproject-id = \"1\"\ntime-zone = \"America/New_York\"\n[twilio]\n\
+             token = {{ file = \"redcap.txt\" }}\nproject-id = \"1\"\ntime-zone = \"America/New_York\"\n{}[twilio]\n\
              account-sid = \"AC5a4db0c5a4db0c5a4db0c5a4db0c5a4d\"\nauth-token = {{ file = \"twilio.txt\" }}\n\
              number = \"+16175550100\"\napi-base = \"{base}\"\nlookups-base = \"{base}\"\npricing-base = \"{base}\"\n\
              segments-per-second = 100\n{}\n[schedules]\n{}\n[messages]\n{}\n\
              [participant]\n{}\n[protocol]\n{}\n{}\n",
             self.name,
             sandbox.redcap_url(),
+            self.redcap,
             self.twilio,
             self.schedules,
             self.messages,

@@ -25,6 +25,8 @@ pub struct Project {
     pub title: String,
     /// The REDCap API.
     pub redcap: redcap::Client,
+    /// Another program that wants the project's Data Entry Trigger too.
+    pub passes_trigger_on: Option<Arc<redcap::client::TriggerTarget>>,
     /// What REDCap says the project is; none until REDCap answered for the first time.
     pub design: RwLock<Option<Arc<Design>>>,
     /// What of REDCap's own schedules Consentry runs, and how.

@@ -135,6 +135,15 @@ async fn trigger(
         (true, Some(record)) => {
             let form = form.iter().find(|(name, _)| name == "instrument").map(|(_, value)| value.as_str());
             shared.gateway.record_changed(&project, record, form);
+            let target = shared.gateway.projects.get(&project).and_then(|it| it.passes_trigger_on.clone());
+            if let Some(target) = target {
+                // REDCap waits for our answer, and not for the other program's.
+                tokio::spawn(async move {
+                    if !target.pass_on(body.to_vec()).await {
+                        tracing::warn!(project, "the Data Entry Trigger was not taken where it is passed on to");
+                    }
+                });
+            }
             StatusCode::OK
         }
         (true, None) => StatusCode::BAD_REQUEST,

@@ -6,6 +6,7 @@
 //!
 //! Every time that goes in or out is the server's local time, without a zone.
 
+mod trigger;
 mod wire;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 use crate::dictionary;
 use crate::project::{CLASSIC_EVENT, Choice, Event, Field, FormEvent, Instrument, Repeating, parse_choices};
 use crate::record::text;
+pub use trigger::TriggerTarget;
 pub use wire::{Cause, Wire};
 use wire::{Lost, Transport};
 

@@ -110,3 +110,25 @@ async fn a_link_to_another_survey_is_not_filled_with_this_one() -> Result<()> {
     assert!(reason.contains("there is no link for `[survey-link]`"), "{reason}");
     Ok(())
 }
+
+#[tokio::test]
+async fn the_data_entry_trigger_is_passed_on_as_redcap_posted_it() -> Result<()> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/other", listener.local_addr()?);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let other = axum::Router::new().route(
+        "/other",
+        axum::routing::post(move |body: String| {
+            let _ = tell.send(body);
+            async {}
+        }),
+    );
+    let serving = tokio::spawn(async move { axum::serve(listener, other).await });
+    let play = Play { redcap: format!("trigger-also-to = {url:?}\n"), ..Play::default() };
+    let stage = Stage::with(&[play]).await?;
+    stage.sandbox.redcap().save_form("1", "enrollment", None, 1, &[]).await;
+    let body = tokio::time::timeout(tests::PATIENCE, told.recv()).await?.unwrap_or_default();
+    assert!(body.contains("record=1") && body.contains("instrument=enrollment"), "{body}");
+    serving.abort();
+    Ok(())
+}

@@ -90,6 +90,7 @@ pub(super) fn read(
         id: redcap.id,
         title: title?.value,
         redcap: redcap.client,
+        passes_trigger_on: redcap.passes_trigger_on,
         design: RwLock::default(),
         takes_over,
         staff: staff.into_iter().flatten().collect(),
@@ -122,6 +123,7 @@ fn required_section<T>(top: &Section<'_>, key: &str, read: impl FnOnce(&Section<
 
 struct Redcap {
     client: redcap::Client,
+    passes_trigger_on: Option<Arc<redcap::client::TriggerTarget>>,
     id: String,
     zone: TimeZone,
     zone_name: String,
@@ -152,7 +154,16 @@ fn redcap(section: &Section<'_>, folder: &Path) -> Option<Redcap> {
         }
     };
     let (zone, zone_name) = zone?;
-    Some(Redcap { client, id: id?.value, zone, zone_name })
+    let passes_trigger_on = section.text("trigger-also-to").and_then(|found| {
+        match redcap::client::TriggerTarget::new(&found.value) {
+            Ok(target) => Some(Arc::new(target)),
+            Err(error) => {
+                section.say(found.at, format!("the trigger cannot be passed on: {error}"), None);
+                None
+            }
+        }
+    });
+    Some(Redcap { client, passes_trigger_on, id: id?.value, zone, zone_name })
 }
 
 struct Messages {
