@@ -140,7 +140,10 @@ async fn trigger(
                 // REDCap waits for our answer, and not for the other program's.
                 tokio::spawn(async move {
                     if !target.pass_on(body.to_vec()).await {
-                        tracing::warn!(project, "the Data Entry Trigger was not taken where it is passed on to");
+                        tracing::warn!(
+                            project,
+                            "the Data Entry Trigger was not taken where it is passed on to"
+                        );
                     }
                 });
             }

@@ -126,9 +126,9 @@ async fn the_data_entry_trigger_is_passed_on_as_redcap_posted_it() -> Result<()>
     let serving = tokio::spawn(async move { axum::serve(listener, other).await });
     let play = Play { redcap: format!("trigger-also-to = {url:?}\n"), ..Play::default() };
     let stage = Stage::with(&[play]).await?;
-    stage.sandbox.redcap().save_form("1", "enrollment", None, 1, &[]).await;
+    stage.sandbox.redcap().save_form("1", "enrolment", None, 1, &[]).await;
     let body = tokio::time::timeout(tests::PATIENCE, told.recv()).await?.unwrap_or_default();
-    assert!(body.contains("record=1") && body.contains("instrument=enrollment"), "{body}");
+    assert!(body.contains("record=1") && body.contains("instrument=enrolment"), "{body}");
     serving.abort();
     Ok(())
 }

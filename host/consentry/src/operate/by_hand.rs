@@ -15,6 +15,7 @@ use gateway::store::{CatchUp, Catching, Step};
 use gateway::takeover::{self, Finding, Standing};
 use jiff::tz::TimeZone;
 use miette::{Context, IntoDiagnostic, miette};
+use redcap::client::ExportRecords;
 use serde_json::json;
 
 use super::{ConfigFile, commit, each, line, write};
@@ -52,6 +53,15 @@ pub enum Command {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
+    },
+    /// Show the survey queue of a record: which surveys stand in it now, and how far each has come
+    Queue {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The project
+        project: String,
+        /// The record
+        record: String,
     },
     /// Show what waits since before go-live or because of the brake, and release, expire or sample it
     CatchUp(CatchUpOptions),
@@ -226,6 +236,37 @@ pub(super) async fn run(command: Command, clock: &Clock, out: &mut dyn Write) ->
             };
             let shown = schedules::of(&project, &design, clock.seconds());
             if json { each(out, &shown) } else { write(out, &schedules::text(&shown)) }
+        }
+        Command::Queue { config, project: name, record } => {
+            let project = project(&config, &name)?;
+            let model = takeover::read_model(&project).await.map_err(|why| unreachable(&why))?;
+            let wanted = ExportRecords {
+                records: vec![record.clone()],
+                survey_fields: true,
+                ..ExportRecords::default()
+            };
+            let rows = project.redcap.export_records(&wanted).await.into_diagnostic()?;
+            let found = redcap::record::from_flat_rows(&model, &rows).into_iter().find(|it| it.id == record);
+            let found = found.ok_or_else(|| miette!("REDCap has no record `{record}`"))?;
+            let now = gateway::facts::civil(clock.seconds(), &project);
+            let queue = gateway::schedule::queue(&model, &found, now);
+            if queue.is_empty() {
+                return write(out, "the survey queue of this record is empty\n");
+            }
+            let mut lines = String::new();
+            for queued in queue {
+                let standing = match queued.standing {
+                    gateway::schedule::Standing::Open => "open",
+                    gateway::schedule::Standing::Begun => "begun",
+                    gateway::schedule::Standing::Done => "done",
+                };
+                let event = queued.event.map_or_else(String::new, |event| format!("@{event}"));
+                let alone = if queued.starts_by_itself { ", starts by itself on the web page" } else { "" };
+                lines.push_str(
+                    &[standing, "  ", &queued.instrument, &event, "  ", &queued.title, alone, "\n"].concat(),
+                );
+            }
+            write(out, &lines)
         }
         Command::CatchUp(options) => catch_up(options, clock, out).await,
         Command::Check { config, project: name, json } => {

@@ -72,3 +72,31 @@ pub fn queue(model: &redcap::Project, record: &Record, now: DateTime) -> Vec<Que
     });
     queued.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redcap::project::{CLASSIC_EVENT, Condition, QueueRow, Survey};
+
+    #[test]
+    fn a_survey_is_in_the_queue_once_its_condition_holds() {
+        let mut model = redcap::Project::classic("x");
+        for instrument in ["first", "second", "third"] {
+            let (title, enabled) = (instrument.to_owned(), instrument != "third");
+            let instrument = instrument.to_owned();
+            model.surveys.push(Survey { instrument: instrument.clone(), title, enabled, ..Survey::default() });
+            let survey = (instrument == "second").then(|| "first".to_owned());
+            let condition = Condition { survey, ..Condition::default() };
+            let event = CLASSIC_EVENT.to_owned();
+            model.queue.push(QueueRow { instrument, event, active: true, condition, ..QueueRow::default() });
+        }
+        let mut record = Record::new("1");
+        let told = |record: &Record| {
+            let queue = queue(&model, record, DateTime::default());
+            queue.into_iter().map(|it| (it.instrument, it.standing)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&record), [("first".into(), Standing::Open)]);
+        record.set("first_complete", &Place::default(), "2");
+        assert_eq!(told(&record), [("first".into(), Standing::Done), ("second".into(), Standing::Open)]);
+    }
+}
