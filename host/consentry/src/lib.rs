@@ -10,6 +10,7 @@ pub mod export;
 pub mod language;
 pub mod log;
 pub mod operate;
+pub mod plan;
 pub mod privacy;
 pub mod problem;
 pub mod purge;

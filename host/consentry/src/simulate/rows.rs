@@ -25,7 +25,7 @@ pub struct Row {
 }
 
 /// Reads the rows, in the order of the file, and within a row in the order of the instruments.
-pub(super) fn read(path: &Path, model: &redcap::Project) -> miette::Result<Vec<Row>> {
+pub(crate) fn read(path: &Path, model: &redcap::Project) -> miette::Result<Vec<Row>> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).into_diagnostic()?;
     let headers = reader.headers().into_diagnostic()?.clone();
     let told = |line: u64, why: &str| miette!("`{}`, line {line}: {why}", path.display());
