@@ -11,6 +11,7 @@ pub mod language;
 pub mod list;
 pub mod log;
 pub mod operate;
+pub mod plan;
 pub mod privacy;
 pub mod problem;
 pub mod purge;

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use consentry::daemon::Daemon;
 use consentry::operate::{self, ConfigFile};
 use consentry::telemetry::{Format, Telemetry};
-use consentry::{config, demo, language, simulate};
+use consentry::{config, demo, language, plan, simulate};
 use gateway::Clock;
 use miette::IntoDiagnostic;
 use policy::Engine;
@@ -32,6 +32,8 @@ enum Command {
     Serve(ConfigFile),
     /// Run a study before it starts, on virtual time: who would get what, when and why
     Simulate(simulate::Options),
+    /// Write the messaging plan that an IRB asks for: every text, what makes it, and what decides
+    Plan(plan::Options),
     /// REDCap's language: inspect a project, try its logic, its calculations and its texts
     #[command(subcommand)]
     Redcap(language::Command),
@@ -50,6 +52,10 @@ async fn main() -> miette::Result<ExitCode> {
         Command::Simulate(options) => {
             let _telling = quietly(Level::ERROR).start().into_diagnostic()?;
             simulate::command(&options, &mut std::io::stdout()).await
+        }
+        Command::Plan(options) => {
+            let _telling = quietly(Level::ERROR).start().into_diagnostic()?;
+            plan::command(&options, &Clock::System, &mut std::io::stdout()).await
         }
         Command::Redcap(command) => language::run(&command, std::io::stdout().lock()),
         Command::Operate(command) => {

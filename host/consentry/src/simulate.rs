@@ -29,9 +29,12 @@ use serde::Serialize;
 pub(crate) use page::pieces;
 
 pub use command::{Form, Options, command, simulate, study};
+pub(crate) use command::{from as beginning, script as read_script};
 pub use rows::Row;
+pub(crate) use rows::read as read_rows;
 pub use script::{Answer, Deed, Script, What};
-pub use settings::{Assumed, NAME};
+pub(crate) use settings::designed;
+pub use settings::{Assumed, Designed, NAME};
 
 /// What is to be simulated.
 #[derive(Debug)]

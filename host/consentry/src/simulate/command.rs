@@ -96,7 +96,7 @@ pub fn study(options: &Options) -> miette::Result<Study> {
     let (model, _) = redcap::odm::read_project(xml.as_bytes()).into_diagnostic()?;
     let rows = rows::read(&options.records, &model)?;
     let script = match &options.answers {
-        Some(path) => Script::read(&path.display().to_string(), &read(path)?).map_err(told)?,
+        Some(path) => script(path)?,
         None => Script::default(),
     };
     let zone =
@@ -111,6 +111,13 @@ pub fn study(options: &Options) -> miette::Result<Study> {
     Ok(Study { xml, rows, script, settings, assumes, folder, policies, zone, from, days })
 }
 
+/// Reads a script, or draws all that is wrong with it.
+pub(crate) fn script(path: &Path) -> miette::Result<Script> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| miette!("cannot read `{name}`: {error}"))?;
+    Script::read(&name, &text).map_err(told)
+}
+
 fn told(problems: Vec<crate::problem::Problem>) -> miette::Report {
     ScriptError { problems }.into()
 }
@@ -123,7 +130,7 @@ struct ScriptError {
     problems: Vec<crate::problem::Problem>,
 }
 
-fn from(text: &str) -> Option<DateTime> {
+pub(crate) fn from(text: &str) -> Option<DateTime> {
     match text.parse::<Date>() {
         Ok(date) if text.len() <= 10 => Some(date.at(0, 0, 0, 0)),
         _ => text.replacen(' ', "T", 1).parse().ok(),

@@ -28,7 +28,7 @@ pub struct Row {
 const OWN: [&str; 4] = ["sim_at", "redcap_event_name", "redcap_repeat_instrument", "redcap_repeat_instance"];
 
 /// Reads the rows, in the order of the file, and within a row in the order of the instruments.
-pub(super) fn read(path: &Path, model: &redcap::Project) -> miette::Result<Vec<Row>> {
+pub(crate) fn read(path: &Path, model: &redcap::Project) -> miette::Result<Vec<Row>> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).into_diagnostic()?;
     let headers = reader.headers().into_diagnostic()?.clone();
     let told = |line: u64, why: &str| miette!("`{}`, line {line}: {why}", path.display());

@@ -28,6 +28,10 @@ const SID: &str = "AC5a4db0c5a4db0c5a4db0c5a4db0c5a4d";
 const TOKEN: &str = "5a4db0c5a4db0c5a4db0c5a4db0c5a4d";
 const API_TOKEN: &str = "5A4DB0C5A4DB0C5A4DB0C5A4DB0C5A4D";
 
+/// Who approved what nobody did.
+const ASSUMED: &str = "assumed by a simulation";
+const SAMPLES: &str = "the sentences that end texts are sample ones, which count as approved";
+
 /// What was taken for granted.
 #[derive(Debug, Default)]
 pub struct Assumed {
@@ -99,16 +103,58 @@ pub(super) fn connect(prepared: Prepared, sandbox: &Sandbox) -> miette::Result<(
     };
     project.account.client = twilio::Client::over(twilio, sandbox.wire()).into_diagnostic()?;
     project.account.verifier = twilio::Verifier::new(vec![SecretString::from(TOKEN)], BTreeMap::new());
-    if project.takes_over.invitations.0.is_empty() && project.takes_over.alerts.0.is_empty() {
-        take_over_what_is_active(&mut project, &model);
-        assumed
-            .sentences
-            .push("every invitation and alert that is active in REDCap is run by Consentry".into());
-    }
+    take_over(&mut project, &model, &mut assumed);
     if is_assumed {
         assume(&mut project, model, records, &mut assumed);
     }
     Ok((project, assumed))
+}
+
+/// A study as it is designed and configured, before anything is simulated.
+#[derive(Debug)]
+pub struct Designed {
+    /// The project, with its policies. It is connected to nothing.
+    pub project: Project,
+    /// What is designed in REDCap, as the project takes it over.
+    pub design: Design,
+    /// What was taken for granted, each of it as a sentence.
+    pub assumed: Vec<String>,
+    /// The hosts of links that the institution wrote down; those of the project are a simulation's.
+    pub link_hosts: Vec<String>,
+}
+
+/// Reads a study without simulating it. Nothing counts as approved that nobody approved, and nobody as consenting.
+pub(crate) fn designed(study: &Study) -> miette::Result<Designed> {
+    let link_hosts = link_hosts(study);
+    let Prepared { mut project, model, mut assumed, .. } = prepare(study)?;
+    take_over(&mut project, &model, &mut assumed);
+    for wording in &mut project.wordings {
+        wording.approval.take_if(|approval| approval.by == ASSUMED);
+    }
+    assumed.sentences.retain(|sentence| sentence != SAMPLES);
+    if study.settings.is_none() {
+        assumed.sentences.push("the sentences that end texts are samples, which nobody has approved".into());
+    }
+    let design = Design::of(&project, model);
+    Ok(Designed { project, design, assumed: assumed.sentences, link_hosts })
+}
+
+fn link_hosts(study: &Study) -> Vec<String> {
+    let own: Option<Table> = study.settings.as_ref().and_then(|text| text.parse().ok());
+    let hosts = own.as_ref().and_then(|table| {
+        table.get("policy")?.get("compliance")?.get("settings")?.get("link-hosts")?.as_array()
+    });
+    hosts.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// What the settings take over, or else everything that is active.
+fn take_over(project: &mut Project, model: &redcap::Project, assumed: &mut Assumed) {
+    if project.takes_over.invitations.0.is_empty() && project.takes_over.alerts.0.is_empty() {
+        take_over_what_is_active(project, model);
+        assumed
+            .sentences
+            .push("every invitation and alert that is active in REDCap is run by Consentry".into());
+    }
 }
 
 fn take_over_what_is_active(project: &mut Project, model: &redcap::Project) {
@@ -127,7 +173,7 @@ fn assume(project: &mut Project, model: redcap::Project, records: Vec<String>, a
     for wording in &design.wordings {
         let approval = WordingApproval {
             digest: wording.digest(),
-            by: "assumed by a simulation".into(),
+            by: ASSUMED.into(),
             protocol: None,
             approved: 0,
             expires: None,
@@ -139,7 +185,7 @@ fn assume(project: &mut Project, model: redcap::Project, records: Vec<String>, a
     for record in records {
         let consent = Consent {
             given: 0,
-            evidence: "assumed by a simulation".into(),
+            evidence: ASSUMED.into(),
             manner: ConsentManner::Written,
             withdrawn: None,
             phone: None,
@@ -221,9 +267,7 @@ fn merged(own: Table, study: &Study, model: &redcap::Project, assumed: &mut Assu
     if !table.contains_key("wording") {
         let sentences = sample_wordings();
         table.insert("wording".into(), Value::Array(sentences));
-        assumed
-            .sentences
-            .push("the sentences that end texts are sample ones, which count as approved".into());
+        assumed.sentences.push(SAMPLES.into());
     }
     let schedules = table.entry("schedules").or_insert_with(|| Value::Table(Table::new()));
     if let Value::Table(schedules) = schedules {
@@ -303,7 +347,7 @@ fn sample_wordings() -> Vec<Value> {
         wording.insert("purposes".into(), Value::Array(purposes));
         let mut approval = Table::new();
         approval.insert("digest".into(), text(&gateway::wording::digest("en", words)));
-        approval.insert("by".into(), text("assumed by a simulation"));
+        approval.insert("by".into(), text(ASSUMED));
         approval.insert("approved".into(), text("2000-01-01"));
         wording.insert("approval".into(), Value::Table(approval));
         Value::Table(wording)
