@@ -58,8 +58,10 @@ pub async fn command(options: &Options, clock: &Clock, out: &mut impl Write) -> 
 
 /// Reads what the options name, and makes a plan of it.
 async fn plan(options: &Options, clock: &Clock) -> miette::Result<Plan> {
-    let study = study(options)?;
+    let mut study = study(options)?;
     let designed = simulate::designed(&study)?;
+    // The plan says what is approved and what is not; the calendar shows what it would be with everything approved.
+    study.assumes = true;
     let simulation = if study.days > 0 { Some(simulate::run(study).await?) } else { None };
     Ok(Plan::of(&designed, simulation.as_ref(), clock.seconds()))
 }
@@ -91,5 +93,6 @@ fn study(options: &Options) -> miette::Result<Study> {
     let folder = options.settings.as_deref().and_then(Path::parent).unwrap_or(Path::new(".")).to_owned();
     let policies = crate::demo::policies(options.policies.as_deref())?;
     let days = options.days.unwrap_or(0);
-    Ok(Study { xml, rows, script, settings, folder, policies, zone, from, days })
+    let assumes = false;
+    Ok(Study { xml, rows, script, settings, assumes, folder, policies, zone, from, days })
 }

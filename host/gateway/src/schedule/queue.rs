@@ -84,7 +84,12 @@ mod tests {
         for instrument in ["first", "second", "third"] {
             let (title, enabled) = (instrument.to_owned(), instrument != "third");
             let instrument = instrument.to_owned();
-            model.surveys.push(Survey { instrument: instrument.clone(), title, enabled, ..Survey::default() });
+            model.surveys.push(Survey {
+                instrument: instrument.clone(),
+                title,
+                enabled,
+                ..Survey::default()
+            });
             let survey = (instrument == "second").then(|| "first".to_owned());
             let condition = Condition { survey, ..Condition::default() };
             let event = CLASSIC_EVENT.to_owned();
