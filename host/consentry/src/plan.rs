@@ -461,7 +461,13 @@ fn simulated(simulation: &Simulation) -> Simulated {
         sent: all.iter().sum(),
         all,
         participants: calendar.participants.len(),
-        most: calendar.participants.iter().flat_map(|it| it.days()).map(|(_, it)| it.sent).max().unwrap_or(0),
+        most: calendar
+            .participants
+            .iter()
+            .flat_map(calendar::Participant::days)
+            .map(|(_, it)| it.sent)
+            .max()
+            .unwrap_or(0),
         columns: columns.iter().map(name).collect(),
         assumed: simulation.assumed.clone(),
     }
