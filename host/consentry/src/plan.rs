@@ -407,7 +407,7 @@ fn in_force(policy: &Policy, link_hosts: &[String]) -> InForce {
         Setting {
             name: declared.name.clone(),
             doc: declared.doc.clone(),
-            is_default: given.is_none(),
+            is_default: given.is_none() || given == declared.default,
             value: words::value(given.as_ref().or(declared.default.as_ref())),
         }
     });

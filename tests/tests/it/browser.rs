@@ -1,4 +1,4 @@
-//! The handset in a real browser.
+//! The handset, and the pages that people read before a study starts, in a real browser.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use redcap::Place;
 use serde_json::{Value, json};
 use tests::{BEN, PATIENCE};
+
+use crate::before_start::{Files, SIX};
 
 /// Somebody who is enrolled while the page is open.
 const FAY: &str = "+16175550126";
@@ -99,6 +101,45 @@ async fn story(page: &Page, demo: &Demo) -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_a_simulation_and_the_plan_fit_a_phone() -> Result<()> {
+    let Some((driver, chromium)) = installed() else { return Ok(()) };
+    let files = Files::new("Northfield Sleep Study", &SIX)?;
+    let simulation = files.folder.join("simulation.html");
+    let plan = files.folder.join("plan.html");
+    std::fs::write(&simulation, files.page(&["--texts"])?)?;
+    std::fs::write(&plan, files.plan(true, &["--html"])?)?;
+    let driver = Driver::start(&driver)?;
+    let client = driver.open(&chromium).await?;
+    let page = Page { client: client.clone(), driver: driver.url.clone() };
+    let looked = look(&page, &simulation, &plan).await;
+    let closed = client.close().await;
+    looked?;
+    Ok(closed?)
+}
+
+async fn look(page: &Page, simulation: &Path, plan: &Path) -> Result<()> {
+    page.client.goto(&format!("file://{}", simulation.display())).await?;
+    page.find("#calendar .month-grid b").await?;
+    page.find("#calendar .strip tbody th").await?;
+    page.find("#timeline use.mark.invitation").await?;
+    // Looking for a record leaves only what has it in its name.
+    page.find("#find").await?.send_keys("<b>").await?;
+    let shown =
+        page.run("return [...document.querySelectorAll('.lane')].filter(it => !it.hidden).length").await?;
+    ensure!(shown == 1, "{shown} participants are shown");
+    page.run("find.value = ''; filter()").await?;
+    page.click("#timeline summary").await?;
+    page.see("//*[@id='timeline']//*[@class='words'][starts-with(., 'Hi Sam')]").await?;
+    page.picture("9-simulation").await?;
+    page.fits().await?;
+    page.client.goto(&format!("file://{}", plan.display())).await?;
+    page.see("//*[@id='t1']//mark[. = '[first_name]'][@class = 'identifier']").await?;
+    page.find("#calendar .strip").await?;
+    page.picture("10-plan").await?;
+    page.fits().await
+}
+
 /// What is in the window.
 struct Page {
     client: Client,
@@ -123,6 +164,15 @@ impl Page {
     async fn click(&self, css: &str) -> Result<()> {
         let element = self.find(css).await?;
         element.click().await.with_context(|| format!("`{css}` cannot be clicked"))
+    }
+
+    /// On the narrowest phone nothing has to be pushed to the side.
+    async fn fits(&self) -> Result<()> {
+        let screen = json!({ "width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": true });
+        self.devtools("Emulation.setDeviceMetricsOverride", screen).await?;
+        let width = self.run("return document.documentElement.scrollWidth").await?;
+        ensure!(width.as_u64().is_some_and(|width| width <= 360), "the page is {width} pixels wide");
+        self.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await
     }
 
     async fn run(&self, script: &str) -> Result<Value> {

@@ -1,6 +1,7 @@
 //! One binary for all tests that see the product from outside.
 
 mod arrows;
+mod before_start;
 mod browser;
 mod by_hand;
 mod command_line;

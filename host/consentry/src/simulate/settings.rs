@@ -131,9 +131,8 @@ pub(crate) fn designed(study: &Study) -> miette::Result<Designed> {
     for wording in &mut project.wordings {
         wording.approval.take_if(|approval| approval.by == ASSUMED);
     }
-    assumed.sentences.retain(|sentence| sentence != SAMPLES);
-    if study.settings.is_none() {
-        assumed.sentences.push("the sentences that end texts are samples, which nobody has approved".into());
+    for sentence in assumed.sentences.iter_mut().filter(|sentence| *sentence == SAMPLES) {
+        "the sentences that end texts are samples, which nobody has approved".clone_into(sentence);
     }
     let design = Design::of(&project, model);
     Ok(Designed { project, design, assumed: assumed.sentences, link_hosts })
