@@ -57,7 +57,7 @@ impl Writing<'_> {
     pub(super) fn brake(&mut self, project: &str, more_than: u32) -> Result<Committed, StoreError> {
         let unplanned = "WHERE project = ?1 AND state = 'planned' AND schedule IS NOT NULL \
                          AND schedule NOT LIKE 'by-hand/%' AND look_at <= ?2 AND (since + 60 >= due OR due + 3600 <= ?2)";
-        let counted = format!("SELECT COUNT(*) FROM (SELECT 1 FROM message {unplanned} LIMIT ?3) AS some");
+        let counted = format!("SELECT COUNT(*) FROM (SELECT 1 FROM message {unplanned} LIMIT ?3) AS counted");
         let count: u32 = scalar(self.db, &counted, values![project, self.now, more_than.saturating_add(1)])?;
         let name = format!("brake/{project}");
         let braked: Option<u32> =
