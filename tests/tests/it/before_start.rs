@@ -155,6 +155,7 @@ fn the_page_of_a_simulation_shows_every_participant_and_no_words_unless_asked() 
             "`{section}` is not there once"
         );
     }
+    ensure!(!page.contains("<dd class=\"value\">0.00</dd>"), "what was sent costs nothing");
     ensure!(page.contains("class=\"mark invitation\"") && page.contains("hollow"), "there is no mark");
     ensure!(!page.contains("your sleep diary is ready"), "the words of a message are shown");
     ensure!(

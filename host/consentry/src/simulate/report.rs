@@ -231,5 +231,5 @@ pub fn html(simulation: &Simulation) -> miette::Result<String> {
 /// Millionths of a dollar as dollars, for a person.
 #[expect(clippy::cast_precision_loss, reason = "cents are shown, and no account holds 2^53 of them")]
 pub fn dollars(micros: i64) -> f64 {
-    (-micros).max(0) as f64 / 1_000_000.0
+    micros.max(0) as f64 / 1_000_000.0
 }
