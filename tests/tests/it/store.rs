@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result, bail, ensure};
 use gateway::Clock;
 use gateway::outbox::{Message, NewMessage, Reason, State};
+use gateway::schedule::{Origin, Whom};
 use gateway::store::{
-    Cleaning, Committed, Contact, Database, Decided, DecisionRow, Fate, Found, Lease, Outcome,
-    ProviderStatus, Received, Report, Scope, Step, Store, StoreError, Understood, copy, rotate,
+    CatchUp, Catching, Cleaning, Committed, Contact, Database, Decided, DecisionRow, Fate, Found, Lease,
+    Outcome, ProviderStatus, Received, Report, Scope, Step, Store, StoreError, Understood, copy, rotate,
 };
 use gateway::vault::Keys;
 use policy::contract::reviewer::{Approval, Draft};
@@ -1719,6 +1720,54 @@ async fn a_deployment_moves_to_another_database_whole() -> Result<()> {
         assert!(to.is_opted_out(900).await?);
         seal(&to.store).await?;
         assert!(to.store.verify(Some(copied.head.clone())).await??.seq > copied.head.seq);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_nobody_planned_for_is_held_and_a_person_lets_it_go() -> Result<()> {
+    on_each(|site| async move {
+        let project = || PROJECT.to_owned();
+        let scheduled = |nth: u32| NewMessage {
+            origin: Some(Origin {
+                schedule: "asi/diary".into(),
+                event: None,
+                instrument: None,
+                instance: 1,
+                repetition: 1,
+                reminder: 0,
+                whom: Whom::Participant,
+                permission: None,
+            }),
+            ..site.occasion(nth)
+        };
+        let count = |committed: Committed| match committed {
+            Committed::Count(count) => count,
+            _ => 0,
+        };
+        site.done(Step::GoLive { project: project(), schedules: vec!["asi/diary".into()] }).await?;
+        site.store.commit(Step::Plan((0..9).map(scheduled).collect())).await?;
+        let brake = || Step::Brake { project: project(), more_than: 20 };
+        ensure!(count(site.store.commit(brake()).await?) == 0, "nine may go");
+        let brake = || Step::Brake { project: project(), more_than: 5 };
+        ensure!(count(site.store.commit(brake()).await?) == 9, "nine are more than five");
+        let held = site.store.to_catch_up(PROJECT).await?;
+        ensure!(held.iter().map(|(_, held)| held.count).sum::<u64>() == 9, "{held:?}");
+        let catch_up = |what, at_most| Step::CatchUp {
+            catch_up: CatchUp { project: project(), schedule: None, what, at_most, queued: false },
+            why: "a test".into(),
+        };
+        ensure!(count(site.store.commit(catch_up(Catching::Release, Some(2))).await?) == 2);
+        ensure!(count(site.store.commit(catch_up(Catching::Expire, None)).await?) == 7);
+        ensure!(site.store.to_catch_up(PROJECT).await?.is_empty(), "nothing is held any more");
+        let mended = Step::Mended { project: project(), records: vec!["1".into()] };
+        site.store.commit(mended).await?;
+        let ready = site.store.undecided(PROJECT, site.now(), 20).await?;
+        ensure!(ready.len() == 2, "{} go on", ready.len());
+        let id = ready[0].id.clone();
+        site.done(Step::Reschedule { id, due: site.now() + 60, why: "later".into() }).await?;
+        ensure!(site.store.undecided(PROJECT, site.now(), 20).await?.len() == 1);
         Ok(())
     })
     .await

@@ -311,9 +311,12 @@ fn policies(table: &mut Table, study: &Study, assumed: &mut Assumed) {
         if world == "compliance" {
             let settings = one.entry("settings").or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(settings) = settings {
-                // Links lead to the simulated REDCap.
-                let hosts = vec![Value::String("sandbox.example".into()), Value::String("127.0.0.1".into())];
-                settings.insert("link-hosts".into(), Value::Array(hosts));
+                // Links to surveys lead to the simulated REDCap; others lead where they did.
+                let hosts = ["sandbox.example", "127.0.0.1"].map(|host| Value::String(host.to_owned()));
+                let known = settings.entry("link-hosts").or_insert_with(|| Value::Array(vec![]));
+                if let Value::Array(known) = known {
+                    known.extend(hosts);
+                }
             }
         }
         policy.insert(world.into(), Value::Table(one));
