@@ -929,7 +929,7 @@ fn invites_by_link(message: &Message, method: DeliveryMethod) -> bool {
 
 /// What REDCap or the settings can mend: until the message's time is over it may yet be sent, if the project says
 /// so.
-const CAN_BE_MENDED: [&str; 10] = [
+pub(crate) const CAN_BE_MENDED: [&str; 10] = [
     "no-contact",
     "no-phone",
     "no-email",

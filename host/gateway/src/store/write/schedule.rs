@@ -6,6 +6,7 @@ use super::super::read::messages;
 use super::super::sql::{Value, scalar, values};
 use super::super::{CatchUp, Catching, Committed, StoreError};
 use super::Writing;
+use crate::gateway::CAN_BE_MENDED;
 use crate::outbox::{Message, Reason, State};
 use crate::takeover::QUEUED;
 use crate::watch::{BEFORE_GO_LIVE, BRAKE};
@@ -175,15 +176,14 @@ impl Writing<'_> {
 
     /// Records were read that changed: what waits for something to be mended in them is looked at now.
     pub(super) fn mended(&mut self, project: &str, records: &[String]) -> Result<Committed, StoreError> {
+        let rules = CAN_BE_MENDED.map(|rule| format!("'{rule}'")).join(", ");
+        let wake = format!(
+            "UPDATE message SET look_at = ?3, version = version + 1 WHERE project = ?1 AND record = ?2 \
+             AND state = 'deferred' AND look_at > ?3 AND submitted IS NULL AND rule IN ({rules})"
+        );
         let mut count = 0;
         for record in records {
-            count += self.db.execute(
-                "UPDATE message SET look_at = ?3, version = version + 1 WHERE project = ?1 AND record = ?2 \
-                 AND state = 'deferred' AND look_at > ?3 AND submitted IS NULL \
-                 AND rule IN ('no-contact', 'no-phone', 'no-email', 'not-enabled', 'unreachable', 'render.blank', 'render.piping', \
-                              'schedule.inactive', 'schedule.no-link', 'schedule.no-longer-true')",
-                values![project, record, self.now],
-            )?;
+            count += self.db.execute(&wake, values![project, record, self.now])?;
         }
         Ok(Committed::Count(count))
     }
